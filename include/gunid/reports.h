@@ -1,0 +1,109 @@
+// The JSON documents of the control API, as types: the server fills them in, gunictl renders them.
+// Units are in the names (_s, _bytes); times are RFC 3339 in UTC; members are added, never renamed.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace gunid {
+
+struct WorkerReport {
+  int id = 0;   // unique while the server lives; log lines and commands name workers by it
+  int pid = 0;  // 0 until the process exists
+  int generation = 0;
+  std::string state;    // spawning, booting, ready, draining, killing
+  double uptime_s = 0;  // since the process was asked for
+  std::uint64_t requests = 0;
+  int in_flight = 0;
+  double heartbeat_age_s = 0;  // since the worker last went round its event loop; 0 while it boots
+  std::uint64_t rss_bytes = 0;
+};
+
+struct ListenerReport {
+  std::string address;  // http://127.0.0.1:8000, unix:/run/app.sock
+  int fd = -1;          // in the supervisor
+};
+
+struct WorkersReport {
+  std::vector<WorkerReport> workers;
+};
+
+struct StatusReport {
+  std::string state;  // starting, serving, reloading, restarting, stopping
+  std::string version;
+  int pid = 0;
+  std::string name;
+  std::string app;
+  int generation = 0;
+  std::string started_at;
+  double uptime_s = 0;
+  int workers_wanted = 0;
+  int workers_ready = 0;
+  std::vector<ListenerReport> listeners;
+  std::string control_socket;
+  std::string last_error;  // of the last reload or boot that failed; "" if the last one succeeded
+};
+
+// Totals count from the start of the server and include workers that are gone: they never go
+// backwards.
+struct TotalsReport {
+  std::uint64_t requests = 0;
+  std::uint64_t server_errors = 0;  // responses with a 5xx status
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t connections = 0;  // accepted
+  std::uint64_t workers_spawned = 0;
+  std::uint64_t workers_exited = 0;
+  std::uint64_t workers_crashed = 0;  // of these, without having been told to go
+  std::uint64_t reloads = 0;
+  std::uint64_t reloads_failed = 0;
+  std::uint64_t timeouts = 0;
+};
+
+struct StatsReport {
+  double uptime_s = 0;
+  int generation = 0;
+  int workers_wanted = 0;
+  int workers_ready = 0;
+  int in_flight = 0;
+  std::uint64_t supervisor_rss_bytes = 0;
+  TotalsReport totals;
+  std::vector<WorkerReport> workers;
+  std::vector<ListenerReport> listeners;
+};
+
+// The answer to scale, reload, restart and stop.
+struct OperationReport {
+  std::string operation;
+  std::string outcome;  // "done"
+  std::string message;  // for people
+  double duration_s = 0;
+  int generation = 0;
+  int workers_wanted = 0;
+  int workers_ready = 0;
+};
+
+struct ErrorReport {
+  std::string code;     // snake_case, stable: bad_argument, busy, boot_failed, ...
+  std::string message;  // one line
+  std::string detail;   // the application's traceback, or ""
+};
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorkerReport, id, pid, generation, state, uptime_s, requests,
+                                   in_flight, heartbeat_age_s, rss_bytes)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ListenerReport, address, fd)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorkersReport, workers)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StatusReport, state, version, pid, name, app, generation,
+                                   started_at, uptime_s, workers_wanted, workers_ready, listeners,
+                                   control_socket, last_error)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TotalsReport, requests, server_errors, bytes_sent, connections,
+                                   workers_spawned, workers_exited, workers_crashed, reloads,
+                                   reloads_failed, timeouts)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StatsReport, uptime_s, generation, workers_wanted, workers_ready,
+                                   in_flight, supervisor_rss_bytes, totals, workers, listeners)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OperationReport, operation, outcome, message, duration_s,
+                                   generation, workers_wanted, workers_ready)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ErrorReport, code, message, detail)
+
+}  // namespace gunid

@@ -1,0 +1,82 @@
+#include "base/child_process.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/unique_fd.h"
+
+namespace gunid {
+namespace {
+
+std::vector<char*> Pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> pointers;
+  pointers.reserve(strings.size() + 1);
+  for (const std::string& string : strings) pointers.push_back(const_cast<char*>(string.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// Copies whose numbers are above those that the child wants: a source that has the number of
+// another's target would be overwritten before its turn.
+Result<std::vector<UniqueFd>> CopyAboveTargets(const std::vector<std::pair<int, int>>& fds) {
+  int lowest = STDERR_FILENO + 1;
+  for (const auto& [from, to] : fds) lowest = std::max(lowest, to + 1);
+  std::vector<UniqueFd> copies;
+  for (const auto& [from, to] : fds) {
+    copies.emplace_back(fcntl(from, F_DUPFD_CLOEXEC, lowest));
+    if (!copies.back())
+      return Errno("cannot pass descriptor " + std::to_string(from) + " to a child");
+  }
+  return copies;
+}
+
+}  // namespace
+
+Result<pid_t> Spawn(const ChildProcess& child) {
+  const auto sources = CopyAboveTargets(child.fds);
+  if (!sources) return sources.error();
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawnattr_init(&attributes);
+
+  if (!child.directory.empty()) {
+    posix_spawn_file_actions_addchdir_np(&actions, child.directory.c_str());
+  }
+  for (std::size_t i = 0; i < sources->size(); ++i) {
+    posix_spawn_file_actions_adddup2(&actions, (*sources)[i].get(), child.fds[i].second);
+  }
+
+  sigset_t all;
+  sigfillset(&all);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setsigmask(&attributes, &child.signal_mask);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+
+  pid_t pid = -1;
+  const int failed = posix_spawn(&pid, child.program.c_str(), &actions, &attributes,
+                                 Pointers(child.arguments).data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  if (failed != 0) return Errno("cannot start " + child.program, failed);
+  return pid;
+}
+
+std::string DescribeExit(int status) {
+  if (WIFSIGNALED(status)) return "was killed by " + SignalName(WTERMSIG(status));
+  return "exited with code " + std::to_string(WEXITSTATUS(status));
+}
+
+std::string SignalName(int signal) {
+  const char* name = sigabbrev_np(signal);
+  return name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(signal);
+}
+
+}  // namespace gunid

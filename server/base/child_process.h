@@ -1,0 +1,34 @@
+// Starting a program (posix_spawn: safe in a process that has threads) and saying how one ended.
+#pragma once
+
+#include <sys/types.h>
+
+#include <csignal>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace gunid {
+
+struct ChildProcess {
+  std::string program;                 // path of the executable
+  std::vector<std::string> arguments;  // argv, with argv[0]
+  std::string directory;               // working directory; "" keeps the parent's
+  std::vector<std::pair<int, int>>
+      fds;  // {parent's descriptor, number in the child}; all others are close-on-exec
+  sigset_t signal_mask{};  // the child's
+};
+
+// Returns the pid. The child gets default signal actions and a new process group of its own, so
+// that a terminal's Ctrl-C reaches only the supervisor, which then tells the others.
+Result<pid_t> Spawn(const ChildProcess& child);
+
+// "exited with code 3", "was killed by SIGSEGV". `status` as from waitpid.
+std::string DescribeExit(int status);
+
+// "SIGSEGV", or "signal 40" for one that has no name.
+std::string SignalName(int signal);
+
+}  // namespace gunid

@@ -1,0 +1,25 @@
+// The error log: one line per record, "[time] [pid] [LEVEL] text" as Gunicorn writes it, to
+// standard error or to a file.
+//
+// Records are written by spdlog's default logger (spdlog::info(...)), from any thread. The
+// descriptor behind it never changes its number, also when the file is reopened: wsgi.errors writes
+// to the same descriptor.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+namespace gunid {
+
+// Installs the default logger. `path` is "-" for standard error; `level` is debug, info, warning,
+// error or critical. May be called again with other values; on failure the log stays as it was.
+Status OpenLog(const std::string& path, const std::string& level);
+
+// Opens the file anew after it was rotated away (SIGUSR1). Does nothing for standard error.
+Status ReopenLog();
+
+// Where the log goes: 2, or the file's descriptor.
+int LogFd();
+
+}  // namespace gunid
