@@ -1,0 +1,21 @@
+// The small grammar that request and response header fields share (RFC 9110 section 5.6). Pure
+// functions; any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace gunid {
+
+bool IsTokenChar(char c);
+bool EqualsIgnoreCase(std::string_view a, std::string_view b);  // ASCII
+std::string_view TrimWhitespace(std::string_view text);         // spaces and tabs at both ends
+
+// Whether a comma-separated list has that item (case-insensitive).
+bool ListContains(std::string_view list, std::string_view item);
+
+// Digits only, and no overflow.
+std::optional<std::uint64_t> ParseContentLength(std::string_view value);
+
+}  // namespace gunid

@@ -1,0 +1,34 @@
+// A parsed request line with its header fields. All views point into the bytes that the parser was
+// fed; whoever owns that buffer keeps it until the exchange is over.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace gunid {
+
+struct HeaderField {
+  std::string_view name;  // as sent
+  std::string_view value;
+};
+
+struct RequestHead {
+  std::string_view method;
+  std::string_view target;  // as sent: origin-form, absolute-form, "*" or authority-form
+  int minor_version = 1;    // HTTP/1.0 or HTTP/1.1
+  std::vector<HeaderField> headers;
+
+  std::optional<std::uint64_t> content_length;
+  bool chunked = false;
+  bool keep_alive = false;       // what the client asks for, by its version and Connection field
+  bool expect_continue = false;  // HTTP/1.1 only
+
+  [[nodiscard]] bool has_body() const { return chunked || content_length.value_or(0) > 0; }
+
+  // The first field of that name (case-insensitive), or nullopt.
+  [[nodiscard]] std::optional<std::string_view> Find(std::string_view name) const;
+};
+
+}  // namespace gunid

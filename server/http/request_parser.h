@@ -1,0 +1,68 @@
+// Bytes to requests, by llhttp in strict mode plus what it lets pass (RFC 9112). A pure function of
+// the bytes it is fed: no sockets, no clock. One parser per connection, on the engine's thread; it
+// goes from request to request.
+//
+// The head must stay contiguous and in place while it is parsed and used, so the caller keeps it in
+// one buffer and feeds only what is new; Rebase() tells the parser when that buffer had to move.
+// Body bytes are given out as they come.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "http/request_head.h"
+
+namespace gunid {
+
+// Gunicorn's limit_request_line, _fields and _field_size; 0: no limit.
+struct RequestLimits {
+  std::size_t line = 4094;
+  std::size_t fields = 100;
+  std::size_t field_size = 8190;
+};
+
+class RequestParser {
+ public:
+  enum class State {
+    kNeedMore,         // all input was consumed
+    kHeadComplete,     // head() is valid, and SplitTarget() takes its target; feed on for the body,
+                       // also if there is none: that gives kMessageComplete
+    kMessageComplete,  // the rest of the input, if any, belongs to the next request
+    kError,            // see error()
+  };
+
+  struct ParseError {
+    int status = 400;    // what to answer before closing
+    std::string reason;  // one line for log and client; contains no bytes of the request
+  };
+
+  explicit RequestParser(RequestLimits limits);
+  ~RequestParser();
+  RequestParser(const RequestParser&) = delete;
+  RequestParser& operator=(const RequestParser&) = delete;
+
+  // Parses from the start of `input` and adds the number of bytes taken to `consumed`. Stops early
+  // at the end of the head and at the end of the message. Body bytes are passed to `on_body`, in
+  // order and unframed, as views into `input`.
+  using BodySink = std::function<void(std::string_view)>;
+  State Feed(std::string_view input, std::size_t& consumed, const BodySink& on_body);
+
+  [[nodiscard]] const RequestHead& head() const;
+  [[nodiscard]] const ParseError& error() const;
+  // Bytes of the request that have been consumed so far: 0 between requests.
+  [[nodiscard]] bool in_message() const;
+
+  // The buffer that holds the head was moved from `old_base` to `new_base`.
+  void Rebase(const char* old_base, const char* new_base);
+  // Forgets the finished request; call before the bytes of the next are fed.
+  void Reset();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gunid

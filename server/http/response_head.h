@@ -1,0 +1,64 @@
+// From the application's status and headers to the bytes of a response head, and the decision how
+// the body is framed. Pure functions; any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace gunid {
+
+// As the application gave them to start_response, copied: bytes are Latin-1.
+struct ResponseHead {
+  int status = 500;
+  std::string status_line;  // "200 OK"
+  std::vector<std::pair<std::string, std::string>> headers;
+};
+
+enum class BodyFraming {
+  kNone,  // no body on the wire: HEAD, 1xx, 204, 304; what the application yields is dropped
+  kContentLength,  // exactly `content_length` bytes
+  kChunked,
+  kUntilClose,  // HTTP/1.0 without a length
+};
+
+// What the head depends on besides the application's headers.
+struct ResponseContext {
+  bool head_request = false;
+  int minor_version = 1;    // of the request
+  bool keep_alive = false;  // the client wants it and the server is willing
+  std::optional<std::uint64_t>
+      known_length;  // of the whole body, if it is known before the head is sent
+};
+
+struct EncodedHead {
+  BodyFraming framing = BodyFraming::kNone;
+  std::uint64_t content_length = 0;
+  bool keep_alive = false;  // what was promised to the client
+};
+
+// RFC 9110 section 5.6.2 token.
+bool IsHeaderName(std::string_view name);
+// Visible characters, space, tab and obs-text; no CR, LF, NUL or other control (RFC 9110
+// section 5.5).
+bool IsHeaderValue(std::string_view value);
+// "NNN reason" or "NNN", with NNN in 100..999 and a printable reason; nullopt if it is not.
+std::optional<int> ParseStatusLine(std::string_view status_line);
+// RFC 9110 section 7.6.1 and PEP 3333: Connection, Keep-Alive, TE, Trailer, Transfer-Encoding,
+// Upgrade, ...
+bool IsHopByHop(std::string_view name);
+
+// False: the application gave a malformed Content-Length, or several that differ. Such a head is
+// not to be sent.
+bool HasSoundContentLength(const ResponseHead& head);
+
+// Appends the head to `out`, ending in the empty line: "HTTP/1.1" whatever minor version the client
+// has (RFC 9112 section 2.3), then the application's headers without hop-by-hop ones, Server, Date
+// and Connection, and Content-Length or Transfer-Encoding as the framing needs. Server and Date are
+// the application's where it gave them.
+EncodedHead EncodeHead(const ResponseHead& head, const ResponseContext& context, std::string& out);
+
+}  // namespace gunid
