@@ -1,0 +1,32 @@
+// gunid-worker: started by gunid as a zygote, which forks the workers. Not a program for people.
+#include <fcntl.h>
+#include <sys/prctl.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+
+#include "base/log.h"
+#include "gunid/exit_codes.h"
+#include "zygote/zygote.h"
+
+int main(int argc, char** argv) {
+  using namespace gunid;
+  if (argc != 2 || std::strcmp(argv[1], "--zygote") != 0) {
+    std::fputs("gunid-worker: is started by gunid; run gunid instead\n", stderr);
+    return exit_code::kUsage;
+  }
+  prctl(PR_SET_PDEATHSIG,
+        SIGKILL);  // a backstop: the end of the socket says the same, unless the zygote hangs
+  signal(SIGPIPE, SIG_IGN);
+  for (const int fd : {kSpawnSocketFd, kScoreboardFd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
+  if (Status opened = OpenLog("-", "info"); !opened) return exit_code::kConfig;
+
+  auto scoreboard = Scoreboard::Attach(UniqueFd(kScoreboardFd));
+  if (!scoreboard) {
+    std::fprintf(stderr, "gunid-worker: %s\n", scoreboard.error().message.c_str());
+    return exit_code::kConfig;
+  }
+  Zygote zygote(MessageSocket(UniqueFd(kSpawnSocketFd)), std::move(*scoreboard));
+  return zygote.Run();
+}

@@ -1,0 +1,34 @@
+// What the control API asks of the supervisor. Handlers run on the control server's threads and
+// only post a Command; the supervisor's loop thread acts on it and answers, at once or when the
+// operation has ended.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "gunid/control_api.h"
+#include "gunid/reports.h"
+
+namespace gunid {
+
+struct Command {
+  CommandId id = CommandId::kStatus;
+  int workers = 0;  // of scale: already checked to be in kMinWorkers..kMaxWorkers
+};
+
+struct CommandResult {
+  int http_status = 200;
+  std::string body;  // JSON: the report that belongs to the command, or {"error": ErrorReport}
+};
+
+CommandResult ErrorResult(int http_status, const ErrorReport& error);
+
+class CommandSink {
+ public:
+  virtual ~CommandSink() = default;
+  // From any thread. `done` is called exactly once, on the supervisor's loop thread; it must not
+  // block.
+  virtual void Post(Command command, std::function<void(CommandResult)> done) = 0;
+};
+
+}  // namespace gunid

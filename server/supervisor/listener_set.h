@@ -1,0 +1,29 @@
+// The listening sockets of one generation. A socket is shared by the generations that bind the same
+// address, so that a reload never closes it; the last to let go closes it and removes the path of a
+// Unix socket. Supervisor's loop thread.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "config/settings.h"
+#include "ipc/listeners.h"
+
+namespace gunid {
+
+class BoundListener;
+
+class ListenerSet {
+ public:
+  // Opens what `settings` binds, taking over from `existing` what is open already. On failure
+  // nothing new is left open.
+  static Result<ListenerSet> Open(const Settings& settings, const ListenerSet& existing);
+
+  [[nodiscard]] std::vector<ListenerAddress> addresses() const;  // as bound
+  [[nodiscard]] std::vector<int> fds() const;
+
+ private:
+  std::vector<std::shared_ptr<BoundListener>> listeners_;
+};
+
+}  // namespace gunid

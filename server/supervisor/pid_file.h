@@ -1,0 +1,24 @@
+// Gunicorn's pidfile: the supervisor's pid, refused while another living process is named in it.
+// Removed on destruction if it still names this process.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+namespace gunid {
+
+class PidFile {
+ public:
+  PidFile() = default;
+  ~PidFile();
+  PidFile(const PidFile&) = delete;
+  PidFile& operator=(const PidFile&) = delete;
+
+  Status Write(const std::string& path);
+
+ private:
+  std::string path_;  // absolute; "" while there is none
+};
+
+}  // namespace gunid

@@ -1,0 +1,141 @@
+#include "supervisor/report.h"
+
+#include <unistd.h>
+
+#include <fstream>
+
+#include "gunid/version.h"
+
+namespace gunid {
+namespace {
+
+template <class Report>
+CommandResult ToResult(const Report& report) {
+  using nlohmann::json;
+  return {200, json(report).dump(-1, ' ', false, json::error_handler_t::replace)};
+}
+
+std::string Rfc3339(std::time_t seconds) {
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  char text[32];
+  strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
+// Resident set from /proc/PID/statm; 0 for a process that is gone.
+std::uint64_t ResidentBytes(int pid) {
+  std::uint64_t total_pages = 0;
+  std::uint64_t resident_pages = 0;
+  std::ifstream("/proc/" + std::to_string(pid) + "/statm") >> total_pages >> resident_pages;
+  return resident_pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+double SecondsSince(std::uint64_t then_ns, TimePoint now) {
+  const auto now_ns = static_cast<std::uint64_t>(now.time_since_epoch().count());
+  return then_ns == 0 || then_ns > now_ns ? 0 : Seconds(Nanoseconds(now_ns - then_ns));
+}
+
+WorkerReport ReportOf(const WorkerHandle& worker, const ReportSource& source) {
+  return {
+      .id = worker.id,
+      .pid = worker.pid,
+      .generation = worker.generation,
+      .state = std::string(WorkerStateName(worker.state)),
+      .uptime_s = Seconds(source.now - worker.created),
+      .requests = source.scoreboard.Counters(worker.slot).requests,
+      .in_flight = source.scoreboard.InFlight(worker.slot),
+      .heartbeat_age_s = SecondsSince(source.scoreboard.Heartbeat(worker.slot), source.now),
+      .rss_bytes = worker.pid > 0 ? ResidentBytes(worker.pid) : 0,
+  };
+}
+
+std::vector<WorkerReport> ReportsOfWorkers(const ReportSource& source) {
+  std::vector<WorkerReport> reports;
+  for (const auto& [id, worker] : source.pool.workers())
+    reports.push_back(ReportOf(worker, source));
+  return reports;
+}
+
+TotalsReport Totals(const ReportSource& source) {
+  SlotCounters counters = source.statistics.of_gone_workers;
+  for (const auto& [id, worker] : source.pool.workers())
+    counters += source.scoreboard.Counters(worker.slot);
+  const Statistics& statistics = source.statistics;
+  return {
+      .requests = counters.requests,
+      .server_errors = counters.server_errors,
+      .bytes_sent = counters.bytes_sent,
+      .connections = counters.connections,
+      .workers_spawned = statistics.workers_spawned,
+      .workers_exited = statistics.workers_exited,
+      .workers_crashed = statistics.workers_crashed,
+      .reloads = statistics.reloads,
+      .reloads_failed = statistics.reloads_failed,
+      .timeouts = statistics.timeouts,
+  };
+}
+
+}  // namespace
+
+CommandResult StatusDocument(const ReportSource& source) {
+  const ServerFacts& facts = source.facts;
+  return ToResult(StatusReport{
+      .state = facts.state,
+      .version = GUNID_VERSION,
+      .pid = getpid(),
+      .name = facts.name,
+      .app = facts.app,
+      .generation = source.pool.generation(),
+      .started_at = Rfc3339(facts.started_at),
+      .uptime_s = Seconds(source.now - facts.started),
+      .workers_wanted = source.pool.wanted(),
+      .workers_ready = source.pool.ready_count(),
+      .listeners = facts.listeners,
+      .control_socket = facts.control_socket,
+      .last_error = facts.last_error,
+  });
+}
+
+CommandResult StatsDocument(const ReportSource& source) {
+  StatsReport report{
+      .uptime_s = Seconds(source.now - source.facts.started),
+      .generation = source.pool.generation(),
+      .workers_wanted = source.pool.wanted(),
+      .workers_ready = source.pool.ready_count(),
+      .supervisor_rss_bytes = ResidentBytes(getpid()),
+      .totals = Totals(source),
+      .workers = ReportsOfWorkers(source),
+      .listeners = source.facts.listeners,
+  };
+  for (const WorkerReport& worker : report.workers) report.in_flight += worker.in_flight;
+  return ToResult(report);
+}
+
+CommandResult WorkersDocument(const ReportSource& source) {
+  return ToResult(WorkersReport{ReportsOfWorkers(source)});
+}
+
+CommandResult OperationDocument(const ReportSource& source, const std::string& operation,
+                                const std::string& message, TimePoint started) {
+  return ToResult(OperationReport{
+      .operation = operation,
+      .outcome = "done",
+      .message = message,
+      .duration_s = Seconds(source.now - started),
+      .generation = source.pool.generation(),
+      .workers_wanted = source.pool.wanted(),
+      .workers_ready = source.pool.ready_count(),
+  });
+}
+
+CommandResult ErrorResult(int http_status, const ErrorReport& error) {
+  using nlohmann::json;
+  return {http_status, json{{"error", error}}.dump(-1, ' ', false, json::error_handler_t::replace)};
+}
+
+std::string WorkersAreReady(int count) {
+  return std::to_string(count) + (count == 1 ? " worker is ready" : " workers are ready");
+}
+
+}  // namespace gunid

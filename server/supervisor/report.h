@@ -1,0 +1,46 @@
+// The documents of the control API (gunid/reports.h), made from the supervisor's state.
+// Supervisor's loop thread.
+#pragma once
+
+#include <ctime>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "ipc/scoreboard.h"
+#include "supervisor/command.h"
+#include "supervisor/statistics.h"
+#include "supervisor/worker_pool.h"
+
+namespace gunid {
+
+// What the documents say of the server besides its workers and counters.
+struct ServerFacts {
+  std::string state;  // starting, serving, reloading, restarting, stopping
+  std::string name;
+  std::string app;
+  std::string control_socket;
+  std::string last_error;
+  TimePoint started{};
+  std::time_t started_at = 0;  // the same as wall-clock time
+  std::vector<ListenerReport> listeners;
+};
+
+struct ReportSource {
+  const ServerFacts& facts;
+  const WorkerPool& pool;
+  Scoreboard& scoreboard;
+  const Statistics& statistics;
+  TimePoint now;
+};
+
+CommandResult StatusDocument(const ReportSource& source);
+CommandResult StatsDocument(const ReportSource& source);
+CommandResult WorkersDocument(const ReportSource& source);
+CommandResult OperationDocument(const ReportSource& source, const std::string& operation,
+                                const std::string& message, TimePoint started);
+
+// "8 workers are ready", "1 worker is ready".
+std::string WorkersAreReady(int count);
+
+}  // namespace gunid

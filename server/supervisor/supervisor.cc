@@ -1,0 +1,512 @@
+#include "supervisor/supervisor.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <utility>
+#include <variant>
+
+#include "base/child_process.h"
+#include "base/log.h"
+#include "gunid/exit_codes.h"
+#include "gunid/version.h"
+#include "supervisor/request_deadline.h"
+
+namespace gunid {
+namespace {
+
+// Slots for the largest number of workers, the replacements beside them, and retired ones that
+// still finish their requests.
+constexpr int kSlots = 2 * kMaxWorkers;
+constexpr Nanoseconds kRequestDeadlineCheck = std::chrono::milliseconds(500);
+
+// As Gunicorn writes them: "hup", "term".
+std::string LowerCaseName(int signal) {
+  std::string name = SignalName(signal).substr(3);
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return name;
+}
+
+std::string Join(const std::vector<std::string>& words) {
+  std::string joined;
+  for (const std::string& word : words) joined += (joined.empty() ? "" : ", ") + word;
+  return joined;
+}
+
+void LogFailure(const std::string& what, const BootFailure& failure) {
+  spdlog::error("{}: {}{}{}", what, failure.message, failure.traceback.empty() ? "" : "\n",
+                failure.traceback);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Supervisor>> Supervisor::Create(SupervisorOptions options) {
+  auto scoreboard = Scoreboard::Create(kSlots);
+  if (!scoreboard) return scoreboard.error();
+  // Workers are forked by a process that exits at once, and so become children of the nearest
+  // subreaper.
+  if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return Errno("prctl(PR_SET_CHILD_SUBREAPER)");
+  return std::unique_ptr<Supervisor>(new Supervisor(std::move(options), std::move(*scoreboard)));
+}
+
+Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard)
+    : options_(std::move(options)),
+      signals_(
+          loop_,
+          {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD},
+          [this](int signal) { OnSignal(signal); }),
+      reaper_(loop_),
+      scoreboard_(std::move(scoreboard)),
+      spawner_(loop_, reaper_,
+               {.forked =
+                    [this](int id, int pid) {
+                      ++statistics_.workers_spawned;
+                      pool_.Forked(id, pid);
+                    },
+                .fork_failed =
+                    [this](int id, const BootFailure& failure) { pool_.ForkFailed(id, failure); },
+                .message = [this](int id, const Message& message) { OnWorkerMessage(id, message); },
+                .exited = [this](int id, const std::string& exit) { pool_.Exited(id, exit); }}),
+      pool_(clock_, spawner_, *this, kSlots) {
+  zygote_program_ = {.path = options_.worker_program,
+                     .directory = std::filesystem::current_path().string(),
+                     .layers = options_.layers,
+                     .signal_mask = signals_.original_mask(),
+                     .scoreboard_fd = scoreboard_.fd()};
+  facts_.started = clock_.Now();
+  facts_.started_at = std::time(nullptr);
+}
+
+Supervisor::~Supervisor() = default;
+
+int Supervisor::Run() {
+  StartRollout();
+  CheckRequestDeadlines();
+  while (!loop_.stopped()) {
+    AfterTurn();
+    if (!loop_.stopped()) loop_.RunOnce();
+  }
+  if (serving_) serving_->zygote->KillAndWait();
+  if (facts_.state == "stopping") spdlog::info("Shutting down");
+  return exit_code_;
+}
+
+// Signals
+
+void Supervisor::OnSignal(int signal) {
+  if (signal == SIGCHLD) return reaper_.Reap();
+  spdlog::info("Handling signal: {}", LowerCaseName(signal));
+  switch (signal) {
+    case SIGHUP:
+      return Reload();
+    case SIGTERM:
+      return Stop(stopping_);  // the second time it is meant
+    case SIGINT:
+    case SIGQUIT:
+      return Stop(true);
+    case SIGTTIN:
+      return ScaleBy(1);
+    case SIGTTOU:
+      return ScaleBy(-1);
+    case SIGUSR1:
+      return ReopenLogs();
+    default:
+      spdlog::warn("Signal {} does nothing in this version", LowerCaseName(signal));
+  }
+}
+
+void Supervisor::ScaleBy(int difference) {
+  if (stopping_ || !serving_) return;
+  SetScale(std::clamp(pool_.wanted() + difference, kMinWorkers, kMaxWorkers));
+}
+
+void Supervisor::SetScale(int workers) {
+  if (workers != pool_.wanted()) {
+    spdlog::info("Scaling from {} to {} workers", pool_.wanted(), workers);
+    operations_.Fail(CommandId::kScale, 409, {"superseded", "another scale came in between", ""});
+  }
+  scaled_ = workers;
+  pool_.SetWanted(workers);
+}
+
+void Supervisor::Reload() {
+  if (stopping_) return;
+  if (rollout_) {
+    reload_again_ = true;
+  } else {
+    StartRollout();
+  }
+}
+
+void Supervisor::Stop(bool quick) {
+  stopping_ = true;
+  const ErrorReport stopping{"stopping", "the server is being stopped", ""};
+  for (const CommandId id : {CommandId::kScale, CommandId::kReload, CommandId::kRestart}) {
+    operations_.Fail(id, 503, stopping);
+  }
+  if (rollout_) {
+    Discard(std::move(rollout_->generation), {exit_code::kOk, stopping.message, ""});
+    rollout_.reset();
+  }
+  pool_.Shutdown(quick);
+}
+
+void Supervisor::ReopenLogs() {
+  if (Status reopened = ReopenLog(); !reopened) spdlog::error("{}", reopened.error().message);
+  if (serving_) serving_->zygote->Signal(SIGUSR1);
+  for (const auto& [id, worker] : pool_.workers()) spawner_.SendSignal(worker, SIGUSR1);
+}
+
+// Commands
+
+void Supervisor::Post(Command command, std::function<void(CommandResult)> done) {
+  loop_.Post(
+      [this, command, done = std::move(done)]() mutable { Execute(command, std::move(done)); });
+}
+
+void Supervisor::Execute(const Command& command, Operations::Done done) {
+  const auto result = [&]() -> std::optional<CommandResult> {
+    switch (command.id) {
+      case CommandId::kStatus:
+        return StatusDocument(Source());
+      case CommandId::kStats:
+        return StatsDocument(Source());
+      case CommandId::kWorkers:
+        return WorkersDocument(Source());
+      case CommandId::kScale:
+      case CommandId::kReload:
+      case CommandId::kRestart:
+        if (stopping_) return ErrorResult(503, {"stopping", "the server is being stopped", ""});
+        if (!serving_) return ErrorResult(503, {"starting", "the server is starting", ""});
+        return std::nullopt;
+      case CommandId::kStop:
+        return std::nullopt;
+    }
+    return std::nullopt;
+  }();
+  if (result) return done(*result);
+
+  if (command.id == CommandId::kScale) return ExecuteScale(command.workers, std::move(done));
+  if (command.id == CommandId::kReload) return ExecuteReload(std::move(done));
+  if (command.id == CommandId::kRestart) return ExecuteRestart(std::move(done));
+  operations_.Add(CommandId::kStop, clock_.Now(), std::move(done));
+  if (!stopping_) Stop(false);
+}
+
+void Supervisor::ExecuteScale(int workers, Operations::Done done) {
+  SetScale(workers);
+  operations_.Add(CommandId::kScale, clock_.Now(), std::move(done));
+}
+
+void Supervisor::ExecuteReload(Operations::Done done) {
+  if (rollout_) return done(ErrorResult(409, {"busy", "a reload is under way", ""}));
+  operations_.Add(CommandId::kReload, clock_.Now(), std::move(done));
+  StartRollout();
+}
+
+void Supervisor::ExecuteRestart(Operations::Done done) {
+  if (rollout_) return done(ErrorResult(409, {"busy", "a reload is under way", ""}));
+  operations_.Add(CommandId::kRestart, clock_.Now(), std::move(done));
+  pool_.Restart();
+}
+
+// Rollouts
+
+void Supervisor::StartRollout() {
+  rollout_ = std::make_unique<Rollout>();
+  rollout_->started = clock_.Now();
+  rollout_->generation = std::make_unique<Generation>();
+  rollout_->generation->number = ++last_generation_;
+  if (Status started = StartZygote(*rollout_->generation); !started) {
+    FailRollout({exit_code::kConfig, started.error().message, ""});
+  }
+}
+
+Status Supervisor::StartZygote(Generation& generation) {
+  auto zygote = ZygoteHandle::Start(loop_, reaper_, *this, zygote_program_, generation.number);
+  if (!zygote) return zygote.error();
+  generation.zygote = std::move(*zygote);
+  generation.zygote->LimitBootTime(generation.settings.boot_timeout);
+  return {};
+}
+
+Status Supervisor::AcceptSettings(Generation& generation, const SettingsLoaded& loaded) {
+  auto parsed = SettingsFromJson(loaded.settings);
+  if (!parsed) return parsed.error();
+  generation.settings = std::move(*parsed);
+  const Settings& settings = generation.settings;
+  if (settings.check_config) return {};
+
+  if (!settings.chdir.empty() && chdir(settings.chdir.c_str()) != 0)
+    return Errno("chdir " + settings.chdir);
+  if (Status opened = OpenLog(settings.errorlog, settings.loglevel); !opened) return opened;
+  for (const std::string& warning : loaded.warnings) spdlog::warn("{}", warning);
+  if (serving_) {
+    const auto changed = ChangedRestartSettings(serving_->settings, settings);
+    if (!changed.empty())
+      spdlog::warn("Changes of {} take effect only at a restart", Join(changed));
+  } else if (Status became = BecomeServer(settings); !became) {
+    return became;
+  }
+
+  auto listeners = ListenerSet::Open(settings, serving_ ? serving_->listeners : ListenerSet());
+  if (!listeners) return listeners.error();
+  generation.listeners = std::move(*listeners);
+  const auto addresses = generation.listeners.addresses();
+  if (!serving_ || addresses != serving_->listeners.addresses()) {
+    for (const ListenerAddress& address : addresses) {
+      spdlog::info("Listening at: {} ({})", address.ToString(), getpid());
+    }
+  }
+  return {};
+}
+
+// What is done once, when the first settings are known.
+Status Supervisor::BecomeServer(const Settings& settings) {
+  spdlog::info("Starting gunid {}", GUNID_VERSION);
+  if (!settings.pidfile.empty()) {
+    if (Status written = pid_file_.Write(settings.pidfile); !written) return written;
+  }
+  auto path = options_.open_control(settings);
+  if (!path) return path.error();
+  facts_.control_socket = *path;
+  facts_.name = std::filesystem::path(*path).stem().string();
+  spdlog::info("Control socket: {}", *path);
+  spdlog::info("Using worker: {}", settings.threaded() ? "gthread" : "sync");
+  return {};
+}
+
+void Supervisor::ZygoteLoadedSettings(ZygoteHandle& zygote, const SettingsLoaded& loaded) {
+  Generation* generation = Rolling(zygote) ? rollout_->generation.get() : serving_.get();
+  // A zygote that replaces a dead one joins a generation whose settings stay as they are.
+  if (Rolling(zygote)) {
+    if (Status accepted = AcceptSettings(*generation, loaded); !accepted) {
+      return FailRollout({exit_code::kConfig, accepted.error().message, ""});
+    }
+    rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kSettingsAccepted);
+  }
+  zygote.LimitBootTime(generation->settings.boot_timeout);
+  zygote.SendListeners({generation->listeners.addresses()}, generation->listeners.fds());
+}
+
+void Supervisor::ZygoteBecameReady(ZygoteHandle& zygote) {
+  spawner_.Register(zygote);
+  if (!Rolling(zygote)) {
+    zygote_backoff_.Reset();
+    return pool_.Tick();
+  }
+  const Generation& generation = *rollout_->generation;
+  if (generation.settings.check_config) return Stop(true);
+  rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kZygoteReady);
+  pool_.SetTimeouts(generation.settings);
+  if (!serving_) pool_.SetWanted(static_cast<int>(generation.settings.workers));
+  pool_.RollTo(generation.number);
+}
+
+void Supervisor::ZygoteFailed(ZygoteHandle& zygote, const BootFailure& failure) {
+  spawner_.Unregister(zygote, failure);
+  if (Rolling(zygote)) return FailRollout(failure);
+  if (stopping_) return;
+  // Workers serve on without it; only new ones need it.
+  LogFailure("Zygote lost, starting another", failure);
+  facts_.last_error = failure.message;
+  zygote_backoff_.Failed(clock_.Now());
+  loop_.RunAt(zygote_backoff_.allowed_at(), [this] { RestartZygote(); });
+}
+
+void Supervisor::RestartZygote() {
+  // A reload may have brought another in the meantime.
+  if (stopping_ || !serving_->zygote->failed()) return;
+  if (Status started = StartZygote(*serving_); !started) {
+    spdlog::error("{}", started.error().message);
+    zygote_backoff_.Failed(clock_.Now());
+    loop_.RunAt(zygote_backoff_.allowed_at(), [this] { RestartZygote(); });
+  }
+}
+
+void Supervisor::ZygoteForked(ZygoteHandle& /*zygote*/, const Forked& forked) {
+  spawner_.Answer(forked);
+}
+
+void Supervisor::FailRollout(const BootFailure& failure) {
+  rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kFailure);
+  const std::unique_ptr<Rollout> failed = std::move(rollout_);
+  facts_.last_error = failure.message;
+  if (!serving_) {
+    LogFailure("Cannot start", failure);
+    exit_code_ = failure.exit_code;
+    stopping_ = true;
+    pool_.Shutdown(true);
+  } else {
+    LogFailure("Reload failed, generation " + std::to_string(serving_->number) + " serves on",
+               failure);
+    ++statistics_.reloads_failed;
+    pool_.SetTimeouts(serving_->settings);
+    pool_.RollBack();
+    // The log may have been switched to the new generation's settings.
+    static_cast<void>(OpenLog(serving_->settings.errorlog, serving_->settings.loglevel));
+    operations_.Fail(CommandId::kReload, 500,
+                     {"reload_failed", failure.message, failure.traceback});
+  }
+  Discard(std::move(failed->generation), failure);
+}
+
+void Supervisor::FinishRollout() {
+  rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kReplaced);
+  const std::unique_ptr<Rollout> done = std::move(rollout_);
+  const bool first = serving_ == nullptr;
+  if (!first) ++statistics_.reloads;
+  if (serving_) Discard(std::move(serving_), {exit_code::kOk, "its generation was replaced", ""});
+  serving_ = std::move(done->generation);
+  facts_.last_error.clear();
+  facts_.app = serving_->settings.wsgi_app;
+  facts_.listeners.clear();
+  const std::vector<int> fds = serving_->listeners.fds();
+  for (std::size_t i = 0; i < fds.size(); ++i) {
+    facts_.listeners.push_back({serving_->listeners.addresses()[i].ToString(), fds[i]});
+  }
+  pool_.SetWanted(scaled_.value_or(static_cast<int>(serving_->settings.workers)));
+  spdlog::info("Generation {} serves: {}", serving_->number, WorkersAreReady(pool_.ready_count()));
+  if (std::exchange(reload_again_, false)) StartRollout();
+}
+
+void Supervisor::Discard(std::unique_ptr<Generation> generation, const BootFailure& why) {
+  if (generation->zygote) spawner_.Unregister(*generation->zygote, why);
+  // Later: this may run inside a call of its zygote.
+  loop_.Post([doomed = std::shared_ptr<Generation>(std::move(generation))] {});
+}
+
+// Workers
+
+void Supervisor::OnWorkerMessage(int worker_id, const Message& message) {
+  if (std::holds_alternative<WorkerReady>(message)) {
+    pool_.Ready(worker_id);
+  } else if (const auto* failure = std::get_if<BootFailure>(&message)) {
+    pool_.BootFailed(worker_id, *failure);
+  } else if (const auto* wanted = std::get_if<RecycleWanted>(&message)) {
+    spdlog::info("Worker {} is to be replaced; reason: {}", worker_id, wanted->reason);
+    pool_.Recycle(worker_id, StopReason::kMaxRequests);
+  }
+}
+
+void Supervisor::WorkerBecameReady(const WorkerHandle& worker) {
+  spdlog::debug("Worker {} (pid:{}) is ready", worker.id, worker.pid);
+}
+
+void Supervisor::WorkerFailedToBoot(const WorkerHandle& worker, const BootFailure& failure) {
+  loop_.Post(
+      [this, generation = worker.generation, failure] { OnBootFailure(generation, failure); });
+}
+
+void Supervisor::OnBootFailure(int generation, const BootFailure& failure) {
+  if (stopping_) return;
+  if (rollout_ && rollout_->generation->number == generation) return FailRollout(failure);
+  LogFailure("Worker failed to boot", failure);
+  facts_.last_error = failure.message;
+  const ErrorReport error{"boot_failed", failure.message, failure.traceback};
+  operations_.Fail(CommandId::kScale, 500, error);
+  if (operations_.Waiting(CommandId::kRestart)) {
+    pool_.CancelRestart();
+    operations_.Fail(CommandId::kRestart, 500, error);
+  }
+}
+
+void Supervisor::WorkerCrashed(const WorkerHandle& worker, const std::string& exit) {
+  ++statistics_.workers_crashed;
+  if (!serving_ || worker.generation == serving_->number) return;
+  const std::string message =
+      "worker " + std::to_string(worker.id) + " (pid:" + std::to_string(worker.pid) + ") " + exit;
+  loop_.Post([this, generation = worker.generation, message] {
+    if (rollout_ && rollout_->generation->number == generation)
+      FailRollout({exit_code::kBootError, message, ""});
+  });
+}
+
+void Supervisor::WorkerGone(const WorkerHandle& worker) {
+  ++statistics_.workers_exited;
+  statistics_.of_gone_workers += scoreboard_.Counters(worker.slot);
+  scoreboard_.Clear(worker.slot);
+  spawner_.Forget(worker.id);
+}
+
+void Supervisor::CheckRequestDeadlines() {
+  loop_.RunAfter(kRequestDeadlineCheck, [this] { CheckRequestDeadlines(); });
+  const double timeout_s = settings().timeout;
+  const TimePoint now = clock_.Now();
+  std::vector<int> stuck;
+  for (const auto& [id, worker] : pool_.workers()) {
+    if (worker.state != WorkerState::kReady && worker.state != WorkerState::kDraining) continue;
+    const auto overdue = FindOverdue(scoreboard_.Requests(worker.slot), now, timeout_s);
+    if (!overdue) continue;
+    spdlog::critical("WORKER TIMEOUT (pid:{}): {} has run for {:.1f} s, timeout is {:g} s",
+                     worker.pid, overdue->text, overdue->age_s, timeout_s);
+    ++statistics_.timeouts;
+    stuck.push_back(id);
+  }
+  for (const int id : stuck) pool_.Stuck(id);
+}
+
+// The loop
+
+void Supervisor::AfterTurn() {
+  if (stopping_) {
+    if (!pool_.empty()) return ArmPoolTimer();
+    operations_.Finish(CommandId::kStop, [this](TimePoint started) {
+      return OperationDocument(Source(), "stop", "the server has stopped", started);
+    });
+    return loop_.Stop();
+  }
+  if (rollout_ && rollout_->state == RolloutState::kRolling && !pool_.rolling()) FinishRollout();
+  const auto finish = [this](CommandId id, const std::string& operation,
+                             const std::string& message) {
+    operations_.Finish(id, [&](TimePoint started) {
+      return OperationDocument(Source(), operation, message, started);
+    });
+  };
+  const std::string ready = WorkersAreReady(pool_.ready_count());
+  if (!rollout_ && pool_.as_wanted()) {
+    const std::string generation = "generation " + std::to_string(pool_.generation());
+    finish(CommandId::kReload, "reload", generation + " serves, " + ready);
+    finish(CommandId::kRestart, "restart", "all workers were replaced, " + ready);
+  }
+  if (!rollout_ && pool_.settled()) finish(CommandId::kScale, "scale", ready);
+  ArmPoolTimer();
+}
+
+void Supervisor::ArmPoolTimer() {
+  loop_.Cancel(pool_timer_);
+  pool_timer_ = 0;
+  if (const auto next = pool_.NextTick()) {
+    pool_timer_ = loop_.RunAt(*next, [this] { pool_.Tick(); });
+  }
+}
+
+bool Supervisor::Rolling(const ZygoteHandle& zygote) const {
+  return rollout_ && rollout_->generation->zygote.get() == &zygote;
+}
+
+const Settings& Supervisor::settings() const {
+  static const Settings kDefaults;
+  if (serving_) return serving_->settings;
+  return rollout_ ? rollout_->generation->settings : kDefaults;
+}
+
+std::string Supervisor::StateName() const {
+  if (stopping_) return "stopping";
+  if (!serving_) return "starting";
+  if (rollout_) return "reloading";
+  return operations_.Waiting(CommandId::kRestart) ? "restarting" : "serving";
+}
+
+ReportSource Supervisor::Source() {
+  facts_.state = StateName();
+  return {facts_, pool_, scoreboard_, statistics_, clock_.Now()};
+}
+
+}  // namespace gunid

@@ -1,0 +1,122 @@
+// The supervisor: one event loop on the main thread that owns the wanted state, the generations,
+// the worker pool and the scoreboard. It dispatches; what to do is decided by rollout, worker_pool
+// (worker_state, pool_plan, backoff) and request_deadline, and done by zygote_handle and
+// worker_spawner. No Python, no client connection, no blocking work.
+//
+// Before the first generation serves, every failure ends the program with a reason and an exit
+// code. From then on nothing ends it but a signal or `gunictl stop`: what fails is logged, undone
+// or tried again.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "base/signal_source.h"
+#include "supervisor/command.h"
+#include "supervisor/operations.h"
+#include "supervisor/pid_file.h"
+#include "supervisor/report.h"
+#include "supervisor/rollout.h"
+#include "supervisor/worker_spawner.h"
+
+namespace gunid {
+
+struct SupervisorOptions {
+  std::vector<SettingsLayer> layers;  // of the command line and the environment
+  std::string worker_program;         // path of gunid-worker
+  // Opens the control socket once the settings are known; returns its path.
+  std::function<Result<std::string>(const Settings&)> open_control;
+};
+
+class Supervisor : public CommandSink, private ZygoteObserver, private PoolObserver {
+ public:
+  static Result<std::unique_ptr<Supervisor>> Create(SupervisorOptions options);
+  ~Supervisor() override;
+
+  // Serves until it is told to stop. Returns gunid's exit code.
+  int Run();
+
+  void Post(Command command, std::function<void(CommandResult)> done) override;
+
+ private:
+  Supervisor(SupervisorOptions options, Scoreboard scoreboard);
+
+  // Signals and commands.
+  void OnSignal(int signal);
+  void Execute(const Command& command, Operations::Done done);
+  void ExecuteScale(int workers, Operations::Done done);
+  void ExecuteReload(Operations::Done done);
+  void ExecuteRestart(Operations::Done done);
+  void ScaleBy(int difference);
+  void SetScale(int workers);
+  void Reload();
+  void Stop(bool quick);
+  void ReopenLogs();
+
+  // Rollouts.
+  void StartRollout();
+  Status StartZygote(Generation& generation);
+  Status AcceptSettings(Generation& generation, const SettingsLoaded& loaded);
+  Status BecomeServer(const Settings& settings);
+  void FailRollout(const BootFailure& failure);
+  void FinishRollout();
+  void Discard(std::unique_ptr<Generation> generation, const BootFailure& why);
+  void RestartZygote();
+
+  // ZygoteObserver
+  void ZygoteLoadedSettings(ZygoteHandle& zygote, const SettingsLoaded& loaded) override;
+  void ZygoteBecameReady(ZygoteHandle& zygote) override;
+  void ZygoteFailed(ZygoteHandle& zygote, const BootFailure& failure) override;
+  void ZygoteForked(ZygoteHandle& zygote, const Forked& forked) override;
+
+  // PoolObserver
+  void WorkerBecameReady(const WorkerHandle& worker) override;
+  void WorkerFailedToBoot(const WorkerHandle& worker, const BootFailure& failure) override;
+  void WorkerCrashed(const WorkerHandle& worker, const std::string& exit) override;
+  void WorkerGone(const WorkerHandle& worker) override;
+
+  void OnWorkerMessage(int worker_id, const Message& message);
+  void OnBootFailure(int generation, const BootFailure& failure);
+  // What follows from all that happened in a turn of the loop: operations and rollouts that have
+  // ended, the next timer.
+  void AfterTurn();
+  void ArmPoolTimer();
+  void CheckRequestDeadlines();
+
+  [[nodiscard]] bool Rolling(const ZygoteHandle& zygote) const;
+  [[nodiscard]] const Settings& settings()
+      const;  // of the serving generation, or before there is one of the next
+  [[nodiscard]] std::string StateName() const;
+  ReportSource Source();
+
+  SupervisorOptions options_;
+  Clock clock_;
+  EventLoop loop_;
+  SignalSource signals_;
+  Reaper reaper_;
+  Scoreboard scoreboard_;
+  WorkerSpawner spawner_;
+  WorkerPool pool_;
+  PidFile pid_file_;
+  ZygoteProgram zygote_program_;
+
+  std::unique_ptr<Generation> serving_;  // null until the first rollout is done
+  std::unique_ptr<Rollout> rollout_;     // null while none is under way
+  int last_generation_ = 0;
+  bool reload_again_ = false;  // SIGHUP came during a rollout
+  std::optional<int> scaled_;  // by command or signal; overrides the settings' workers
+  Backoff zygote_backoff_;
+
+  Operations operations_;
+  Statistics statistics_;
+  ServerFacts facts_;
+  EventLoop::TimerId pool_timer_ = 0;
+  bool stopping_ = false;
+  int exit_code_ = 0;
+};
+
+}  // namespace gunid

@@ -1,0 +1,318 @@
+#include "supervisor/worker_pool.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <csignal>
+#include <utility>
+
+#include "gunid/exit_codes.h"
+#include "supervisor/pool_plan.h"
+
+namespace gunid {
+namespace {
+
+// How long a worker may take to die once it was told to go at once.
+constexpr double kKillGraceSeconds = 1;
+// Replacements under way at a time.
+constexpr int kSurge = 1;
+
+BootFailure BootFailureBefore(const WorkerHandle& worker, const std::string& what) {
+  return {
+      exit_code::kBootError,
+      "worker " + std::to_string(worker.id) + " (pid:" + std::to_string(worker.pid) + ") " + what,
+      ""};
+}
+
+}  // namespace
+
+WorkerPool::WorkerPool(const Clock& clock, Spawner& spawner, PoolObserver& observer, int slot_count)
+    : clock_(clock), spawner_(spawner), observer_(observer) {
+  for (int slot = 0; slot < slot_count; ++slot) free_slots_.insert(slot);
+}
+
+void WorkerPool::SetTimeouts(const Settings& settings) {
+  boot_timeout_s_ = settings.boot_timeout;
+  graceful_timeout_s_ = settings.graceful_timeout;
+}
+
+void WorkerPool::SetWanted(int wanted) {
+  wanted_ = wanted;
+  Reconcile();
+}
+
+void WorkerPool::RollTo(int generation) {
+  next_generation_ = generation;
+  next_proven_ = false;
+  backoff_.Reset();
+  for (auto& [id, worker] : workers_) {
+    if (Staying(worker)) Expire(worker, StopReason::kReload);
+  }
+  Reconcile();
+}
+
+void WorkerPool::RollBack() {
+  if (!next_generation_) return;
+  for (auto& [id, worker] : workers_) {
+    if (Staying(worker) && worker.generation == *next_generation_)
+      Retire(id, StopReason::kRollback);
+  }
+  Unexpire(StopReason::kReload);
+  next_generation_.reset();
+  backoff_.Reset();
+  Reconcile();
+}
+
+void WorkerPool::Restart() {
+  for (auto& [id, worker] : workers_) {
+    if (Staying(worker)) Expire(worker, StopReason::kRestart);
+  }
+  Reconcile();
+}
+
+void WorkerPool::CancelRestart() {
+  Unexpire(StopReason::kRestart);
+  Reconcile();
+}
+
+void WorkerPool::Recycle(int worker_id, StopReason reason) {
+  const auto found = workers_.find(worker_id);
+  if (found == workers_.end() || !Staying(found->second) || found->second.expiring) return;
+  Expire(found->second, reason);
+  Reconcile();
+}
+
+void WorkerPool::Shutdown(bool quick) {
+  shutting_down_ = true;
+  for (auto& [id, worker] : workers_) {
+    if (worker.reason == StopReason::kNone) worker.reason = StopReason::kShutdown;
+    Apply(worker, quick ? WorkerEvent::kQuit : WorkerEvent::kDrain);
+  }
+}
+
+void WorkerPool::Forked(int worker_id, int pid) {
+  const auto found = workers_.find(worker_id);
+  if (found == workers_.end()) return;
+  found->second.pid = pid;
+  Apply(found->second, WorkerEvent::kForked);
+}
+
+void WorkerPool::ForkFailed(int worker_id, const BootFailure& failure) {
+  const auto found = workers_.find(worker_id);
+  if (found == workers_.end() || found->second.state == WorkerState::kGone) return;
+  Apply(found->second, WorkerEvent::kForkFailed, failure);
+  Remove(worker_id);
+  Reconcile();
+}
+
+void WorkerPool::Ready(int worker_id) {
+  const auto found = workers_.find(worker_id);
+  if (found == workers_.end()) return;
+  Apply(found->second, WorkerEvent::kReady);
+  Reconcile();
+}
+
+void WorkerPool::BootFailed(int worker_id, const BootFailure& failure) {
+  const auto found = workers_.find(worker_id);
+  if (found == workers_.end()) return;
+  Apply(found->second, WorkerEvent::kBootFailed, failure);
+}
+
+void WorkerPool::Stuck(int worker_id) {
+  const auto found = workers_.find(worker_id);
+  if (found == workers_.end()) return;
+  found->second.reason = StopReason::kTimeout;
+  Apply(found->second, WorkerEvent::kStuck);
+  Reconcile();
+}
+
+void WorkerPool::Exited(int worker_id, const std::string& exit) {
+  const auto found = workers_.find(worker_id);
+  if (found == workers_.end()) return;
+  WorkerHandle& worker = found->second;
+  const bool unexpected = worker.state == WorkerState::kReady;
+  if (unexpected) worker.reason = StopReason::kCrash;
+  Apply(worker, WorkerEvent::kExited, BootFailureBefore(worker, exit + " before it was ready"));
+  spdlog::log(unexpected ? spdlog::level::err : spdlog::level::info,
+              "Worker (pid:{}) {}; reason: {}", worker.pid, exit, StopReasonName(worker.reason));
+  if (unexpected) observer_.WorkerCrashed(worker, exit);
+  Remove(worker_id);
+  Reconcile();
+}
+
+void WorkerPool::Tick() {
+  const TimePoint now = clock_.Now();
+  for (auto& [id, worker] : workers_) {
+    if (!worker.deadline || *worker.deadline > now) continue;
+    worker.deadline.reset();
+    Apply(worker, WorkerEvent::kDeadline,
+          BootFailureBefore(worker, "did not become ready within boot_timeout"));
+  }
+  Reconcile();
+}
+
+std::optional<TimePoint> WorkerPool::NextTick() const {
+  std::optional<TimePoint> next;
+  if (start_pending_) next = backoff_.allowed_at();
+  for (const auto& [id, worker] : workers_) {
+    if (worker.deadline && (!next || *worker.deadline < *next)) next = worker.deadline;
+  }
+  return next;
+}
+
+const WorkerHandle* WorkerPool::Find(int worker_id) const {
+  const auto found = workers_.find(worker_id);
+  return found == workers_.end() ? nullptr : &found->second;
+}
+
+int WorkerPool::ready_count() const {
+  return static_cast<int>(std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) {
+    return entry.second.state == WorkerState::kReady;
+  }));
+}
+
+bool WorkerPool::as_wanted() const {
+  const auto staying = std::count_if(workers_.begin(), workers_.end(),
+                                     [](const auto& entry) { return Staying(entry.second); });
+  const auto fresh = std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) {
+    return entry.second.state == WorkerState::kReady && !entry.second.expiring;
+  });
+  return staying == wanted_ && fresh == wanted_;
+}
+
+void WorkerPool::Apply(WorkerHandle& worker, WorkerEvent event, const BootFailure& failure) {
+  const WorkerTransition transition = NextWorkerState(worker.state, event);
+  worker.state = transition.next;
+  for (const WorkerAction action : transition.actions) Act(worker, action, failure);
+}
+
+void WorkerPool::Act(WorkerHandle& worker, WorkerAction action, const BootFailure& failure) {
+  switch (action) {
+    case WorkerAction::kNone:
+      break;
+    case WorkerAction::kSendGo:
+      spawner_.SendGo(worker);
+      break;
+    case WorkerAction::kSendTerm:
+      spawner_.SendSignal(worker, SIGTERM);
+      break;
+    case WorkerAction::kSendQuit:
+      spawner_.SendSignal(worker, SIGQUIT);
+      break;
+    case WorkerAction::kSendAbort:
+      spawner_.SendSignal(worker, SIGABRT);
+      break;
+    case WorkerAction::kSendKill:
+      spawner_.SendSignal(worker, SIGKILL);
+      break;
+    case WorkerAction::kArmBootDeadline:
+      Arm(worker, boot_timeout_s_);
+      break;
+    case WorkerAction::kArmDrainDeadline:
+      Arm(worker, std::max(graceful_timeout_s_, 0.001));
+      break;
+    case WorkerAction::kArmKillDeadline:
+      Arm(worker, kKillGraceSeconds);
+      break;
+    case WorkerAction::kDisarm:
+      worker.deadline.reset();
+      break;
+    case WorkerAction::kReportReady:
+      if (worker.generation == next_generation_) next_proven_ = true;
+      observer_.WorkerBecameReady(worker);
+      break;
+    case WorkerAction::kReportBootFailure:
+      worker.reason = StopReason::kBootFailure;
+      backoff_.Failed(clock_.Now());
+      observer_.WorkerFailedToBoot(worker, failure);
+      break;
+    case WorkerAction::kReportCrash:
+      backoff_.Failed(clock_.Now());
+      break;
+  }
+}
+
+void WorkerPool::Retire(int worker_id, StopReason reason) {
+  WorkerHandle& worker = workers_.at(worker_id);
+  if (worker.reason == StopReason::kNone) worker.reason = reason;
+  Apply(worker, WorkerEvent::kDrain);
+}
+
+void WorkerPool::Expire(WorkerHandle& worker, StopReason reason) {
+  worker.expiring = true;
+  worker.reason = reason;
+}
+
+void WorkerPool::Unexpire(StopReason reason) {
+  for (auto& [id, worker] : workers_) {
+    if (!Staying(worker) || worker.reason != reason) continue;
+    worker.expiring = false;
+    worker.reason = StopReason::kNone;
+  }
+}
+
+void WorkerPool::Reconcile() {
+  start_pending_ = false;
+  if (shutting_down_ || (generation_ == 0 && !next_generation_)) return;
+
+  std::vector<PlannedWorker> staying;
+  for (const auto& [id, worker] : workers_) {
+    if (Staying(worker))
+      staying.push_back({id, worker.state == WorkerState::kReady, worker.expiring, worker.surge});
+  }
+  const PoolPlan plan = PlanPool(wanted_, kSurge, staying);
+  for (const int id : plan.retire) Retire(id, StopReason::kScaleDown);
+
+  if (plan.fill + plan.surge > 0 && clock_.Now() < backoff_.allowed_at()) {
+    start_pending_ = true;
+  } else {
+    for (int i = 0; i < plan.fill; ++i) Spawn(FillGeneration(), false);
+    for (int i = 0; i < plan.surge; ++i) Spawn(next_generation_.value_or(generation_), true);
+  }
+
+  const bool rolled =
+      next_generation_ && ready_count() >= wanted_ &&
+      std::all_of(workers_.begin(), workers_.end(), [this](const auto& entry) {
+        return !Staying(entry.second) || entry.second.generation == *next_generation_;
+      });
+  if (rolled) {
+    generation_ = *next_generation_;
+    next_generation_.reset();
+  }
+}
+
+void WorkerPool::Spawn(int generation, bool surge) {
+  if (!spawner_.CanFork(generation) || free_slots_.empty()) return;
+  const int id = next_id_++;
+  const int slot = *free_slots_.begin();
+  free_slots_.erase(free_slots_.begin());
+  WorkerHandle worker{
+      .id = id, .slot = slot, .generation = generation, .surge = surge, .created = clock_.Now()};
+  // It fills a gap before the next generation is proven, and is then replaced like the others.
+  if (next_generation_ && generation != *next_generation_) Expire(worker, StopReason::kReload);
+  spawner_.Fork(workers_.emplace(id, std::move(worker)).first->second);
+}
+
+void WorkerPool::Remove(int worker_id) {
+  const auto found = workers_.find(worker_id);
+  observer_.WorkerGone(found->second);
+  free_slots_.insert(found->second.slot);
+  workers_.erase(found);
+}
+
+void WorkerPool::Arm(WorkerHandle& worker, double seconds) {
+  worker.deadline.reset();
+  if (seconds > 0) worker.deadline = clock_.Now() + FromSeconds(seconds);
+}
+
+int WorkerPool::FillGeneration() const {
+  if (next_generation_ && (next_proven_ || generation_ == 0)) return *next_generation_;
+  return generation_;
+}
+
+bool WorkerPool::Staying(const WorkerHandle& worker) {
+  return worker.state == WorkerState::kSpawning || worker.state == WorkerState::kBooting ||
+         worker.state == WorkerState::kReady;
+}
+
+}  // namespace gunid

@@ -1,0 +1,146 @@
+// Keeps the wanted number of healthy workers: the table of WorkerHandles, their deadlines, the
+// back-off after failures, and the replacement of workers one by one. Supervisor's loop thread. It
+// decides by worker_state and pool_plan and acts through Spawner; it knows no socket and no
+// process, so its tests run without any.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "config/settings.h"
+#include "ipc/spawn_protocol.h"
+#include "supervisor/backoff.h"
+#include "supervisor/worker_state.h"
+
+namespace gunid {
+
+// A worker from the supervisor's side of the fork; `Worker` (worker/worker.h) is the code in it.
+struct WorkerHandle {
+  int id = 0;
+  int slot = 0;  // of the scoreboard
+  int generation = 0;
+  int pid = 0;  // 0 until the zygote named it
+  WorkerState state = WorkerState::kSpawning;
+  bool surge = false;                     // started beside a worker that is to be replaced
+  bool expiring = false;                  // serves until a replacement is ready
+  StopReason reason = StopReason::kNone;  // why it goes or is to be replaced
+  TimePoint created{};
+  std::optional<TimePoint> deadline;  // of the present state
+};
+
+// Seam: how workers come to be and are told things. Never calls back into the pool from inside a
+// call.
+class Spawner {
+ public:
+  virtual ~Spawner() = default;
+  // Whether workers of that generation can be forked at the moment (its zygote is up).
+  [[nodiscard]] virtual bool CanFork(int generation) const = 0;
+  // Answered by WorkerPool::Forked or ForkFailed.
+  virtual void Fork(const WorkerHandle& worker) = 0;
+  virtual void SendGo(const WorkerHandle& worker) = 0;
+  virtual void SendSignal(const WorkerHandle& worker, int signal) = 0;
+};
+
+// Told of what happens to workers. It must not call the pool from inside a call.
+class PoolObserver {
+ public:
+  virtual ~PoolObserver() = default;
+  virtual void WorkerBecameReady(const WorkerHandle& worker) = 0;
+  // Could not be forked, died or gave up before it was ready, or was too slow.
+  virtual void WorkerFailedToBoot(const WorkerHandle& worker, const BootFailure& failure) = 0;
+  // Died while it was ready, and nobody had told it to. `exit` as DescribeExit.
+  virtual void WorkerCrashed(const WorkerHandle& worker, const std::string& exit) = 0;
+  // The process is gone and its slot is about to be free again: read its last counters now.
+  virtual void WorkerGone(const WorkerHandle& worker) = 0;
+};
+
+class WorkerPool {
+ public:
+  WorkerPool(const Clock& clock, Spawner& spawner, PoolObserver& observer, int slot_count);
+
+  // Policy.
+  void SetTimeouts(const Settings& settings);  // boot_timeout, graceful_timeout
+  void SetWanted(int wanted);
+  // Workers are forked from `generation` from now on, and those of other generations are replaced
+  // by it, one by one. Until one of its workers is ready, gaps are still filled from the old one,
+  // if there is one.
+  void RollTo(int generation);
+  // Retires the workers of the generation that is being rolled to and goes back to the old one.
+  void RollBack();
+  // Replaces every worker by a fresh one of the same generation.
+  void Restart();
+  // Keeps those that Restart has not replaced yet.
+  void CancelRestart();
+  void Recycle(int worker_id, StopReason reason);
+  // No workers are wanted any more. Quick: they are not given the time to finish their requests.
+  void Shutdown(bool quick);
+
+  // Events.
+  void Forked(int worker_id, int pid);
+  void ForkFailed(int worker_id, const BootFailure& failure);
+  void Ready(int worker_id);
+  void BootFailed(int worker_id, const BootFailure& failure);
+  void Stuck(int worker_id);  // a request is over its deadline
+  void Exited(int worker_id, const std::string& exit);
+  void Tick();  // deadlines have passed, or the spawner can fork again
+
+  // When Tick() has something to do next; nullopt: never, as things are.
+  [[nodiscard]] std::optional<TimePoint> NextTick() const;
+
+  // State.
+  [[nodiscard]] const std::map<int, WorkerHandle>& workers() const { return workers_; }
+  [[nodiscard]] const WorkerHandle* Find(int worker_id) const;
+  [[nodiscard]] int wanted() const { return wanted_; }
+  [[nodiscard]] int generation() const { return generation_; }
+  // A rollout is under way: not all workers that serve are of the generation that was asked for.
+  [[nodiscard]] bool rolling() const { return next_generation_.has_value(); }
+  // Serving workers: ready, and not told to go.
+  [[nodiscard]] int ready_count() const;
+  // The workers that have not been told to go are as many as wanted, ready, and none of them is to
+  // be replaced.
+  [[nodiscard]] bool as_wanted() const;
+  // As wanted, and no other worker is left.
+  [[nodiscard]] bool settled() const {
+    return as_wanted() && static_cast<int>(workers_.size()) == wanted_;
+  }
+  [[nodiscard]] bool empty() const { return workers_.empty(); }
+  [[nodiscard]] int backoff_failures() const { return backoff_.failures(); }
+
+ private:
+  void Apply(WorkerHandle& worker, WorkerEvent event, const BootFailure& failure = {});
+  void Act(WorkerHandle& worker, WorkerAction action, const BootFailure& failure);
+  void Retire(int worker_id, StopReason reason);
+  void Expire(WorkerHandle& worker, StopReason reason);
+  void Unexpire(StopReason reason);
+  // Compares what is with what is wanted and starts or retires workers.
+  void Reconcile();
+  void Spawn(int generation, bool surge);
+  void Remove(int worker_id);
+  void Arm(WorkerHandle& worker, double seconds);
+  [[nodiscard]] int FillGeneration() const;
+  [[nodiscard]] static bool Staying(const WorkerHandle& worker);
+
+  const Clock& clock_;
+  Spawner& spawner_;
+  PoolObserver& observer_;
+
+  double boot_timeout_s_ = 0;
+  double graceful_timeout_s_ = 0;
+  int wanted_ = 0;
+  int generation_ = 0;                  // of the last finished rollout; 0 before the first
+  std::optional<int> next_generation_;  // being rolled to
+  bool next_proven_ = false;            // one of its workers has been ready
+  bool shutting_down_ = false;
+  Backoff backoff_;
+  bool start_pending_ = false;  // a worker is wanted and the back-off does not allow it yet
+
+  std::map<int, WorkerHandle> workers_;  // by id, so oldest first
+  std::set<int> free_slots_;
+  int next_id_ = 1;
+};
+
+}  // namespace gunid

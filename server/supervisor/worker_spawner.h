@@ -1,0 +1,52 @@
+// How the pool's workers become processes: asks the zygote of their generation for a fork, holds
+// the supervisor's end of each worker's channel, and tells the pool what comes of it. Supervisor's
+// loop thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "supervisor/worker_pool.h"
+#include "supervisor/zygote_handle.h"
+
+namespace gunid {
+
+class WorkerChannel;
+
+// What the workers said or what became of them; the pool's events, by worker id.
+struct SpawnerEvents {
+  std::function<void(int worker_id, int pid)> forked;
+  std::function<void(int worker_id, const BootFailure&)> fork_failed;
+  std::function<void(int worker_id, const Message&)> message;
+  std::function<void(int worker_id, const std::string& exit)> exited;
+};
+
+class WorkerSpawner : public Spawner {
+ public:
+  WorkerSpawner(EventLoop& loop, Reaper& reaper, SpawnerEvents events);
+  ~WorkerSpawner() override;
+
+  // The zygote, which must outlive its registration, forks the workers of its generation.
+  void Register(ZygoteHandle& zygote);
+  // Forks that the zygote has not answered fail with `failure`.
+  void Unregister(ZygoteHandle& zygote, const BootFailure& failure);
+  void Answer(const Forked& forked);
+  // The worker is gone: closes its channel.
+  void Forget(int worker_id);
+
+  [[nodiscard]] bool CanFork(int generation) const override;
+  void Fork(const WorkerHandle& worker) override;
+  void SendGo(const WorkerHandle& worker) override;
+  void SendSignal(const WorkerHandle& worker, int signal) override;
+
+ private:
+  EventLoop& loop_;
+  Reaper& reaper_;
+  SpawnerEvents events_;
+  std::map<int, ZygoteHandle*> zygotes_;                    // by generation
+  std::map<int, int> unanswered_;                           // worker id -> generation
+  std::map<int, std::unique_ptr<WorkerChannel>> channels_;  // by worker id
+};
+
+}  // namespace gunid

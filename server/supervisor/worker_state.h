@@ -1,0 +1,77 @@
+// The life of one worker as the supervisor sees it, as a pure function: (state, event) -> (state,
+// actions). No clock, no system call; worker_pool.cc carries the actions out.
+//
+//   spawning --forked--> booting --ready--> ready --drain--> draining --exited--> gone
+//   any of these --quit, stuck or deadline passed--> killing --exited--> gone
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace gunid {
+
+enum class WorkerState : std::uint8_t {
+  kSpawning,  // asked of the zygote, no process yet
+  kBooting,   // the process imports the application
+  kReady,     // it serves
+  kDraining,  // told to finish what it has; takes nothing new
+  kKilling,   // told to go at once, or doomed; a kill follows if it stays
+  kGone,
+};
+
+enum class WorkerEvent : std::uint8_t {
+  kForked,      // the zygote named its pid
+  kForkFailed,  // the zygote could not, or died before
+  kReady,       // the worker said so
+  kBootFailed,  // the worker said so, and exits
+  kDrain,       // retire it
+  kQuit,        // stop it fast
+  kStuck,       // a request of it is over its deadline
+  kDeadline,    // the armed deadline passed
+  kExited,
+};
+
+enum class WorkerAction : std::uint8_t {
+  kNone,
+  kSendGo,
+  kSendTerm,
+  kSendQuit,
+  kSendAbort,  // dumps the Python stacks to the log, then dies
+  kSendKill,
+  kArmBootDeadline,
+  kArmDrainDeadline,
+  kArmKillDeadline,
+  kDisarm,
+  kReportReady,
+  kReportBootFailure,
+  kReportCrash,
+};
+
+struct WorkerTransition {
+  WorkerState next;
+  std::array<WorkerAction, 3> actions{};  // in order, padded with kNone
+};
+
+WorkerTransition NextWorkerState(WorkerState state, WorkerEvent event);
+
+// As the API writes it: "spawning", "booting", ...
+std::string_view WorkerStateName(WorkerState state);
+
+// Why a worker went or goes: the same word in log, API and statistics.
+enum class StopReason : std::uint8_t {
+  kNone,
+  kMaxRequests,
+  kScaleDown,
+  kReload,
+  kRollback,
+  kRestart,
+  kTimeout,
+  kShutdown,
+  kBootFailure,
+  kCrash,
+};
+
+std::string_view StopReasonName(StopReason reason);
+
+}  // namespace gunid

@@ -1,0 +1,127 @@
+#include "supervisor/zygote_handle.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/wait.h>
+
+#include <variant>
+
+#include "base/child_process.h"
+#include "gunid/exit_codes.h"
+
+namespace gunid {
+
+Result<std::unique_ptr<ZygoteHandle>> ZygoteHandle::Start(EventLoop& loop, Reaper& reaper,
+                                                          ZygoteObserver& observer,
+                                                          const ZygoteProgram& program,
+                                                          int generation) {
+  auto pair = MessageSocket::Pair();
+  if (!pair) return pair.error();
+  auto& [ours, theirs] = *pair;
+
+  ChildProcess child{
+      .program = program.path,
+      .arguments = {program.path, "--zygote"},
+      .directory = program.directory,
+      .fds = {{theirs.fd(), kSpawnSocketFd}, {program.scoreboard_fd, kScoreboardFd}},
+      .signal_mask = program.signal_mask,
+  };
+  auto pid = Spawn(child);
+  if (!pid) return pid.error();
+
+  std::unique_ptr<ZygoteHandle> zygote(new ZygoteHandle(loop, reaper, observer, generation));
+  zygote->pid_ = *pid;
+  zygote->socket_ = std::move(ours);
+  loop.Add(zygote->socket_.fd(), EPOLLIN, zygote.get());
+  reaper.Watch(*pid, [raw = zygote.get()](int status) { raw->Exited(status); });
+  // A failure to send shows as the zygote's exit.
+  static_cast<void>(zygote->socket_.Send(EncodeMessage(LoadRequest{generation, program.layers})));
+  return zygote;
+}
+
+ZygoteHandle::~ZygoteHandle() {
+  loop_.Cancel(boot_timer_);
+  reaper_.Forget(pid_);
+  if (socket_) loop_.Remove(socket_.fd(), this);
+}
+
+void ZygoteHandle::LimitBootTime(double seconds) {
+  loop_.Cancel(boot_timer_);
+  if (seconds <= 0) return;
+  boot_timer_ = loop_.RunAfter(FromSeconds(seconds), [this] {
+    Signal(SIGABRT);  // the stack of what hangs goes to the log
+    Fail({exit_code::kBootError, "the application was not loaded within boot_timeout", ""});
+  });
+}
+
+void ZygoteHandle::SendListeners(const ListenersOpened& listeners, const std::vector<int>& fds) {
+  if (state_ == State::kLoading) state_ = State::kImporting;
+  if (Status sent = socket_.Send(EncodeMessage(listeners), fds); !sent) {
+    Fail({exit_code::kConfig, sent.error().message, ""});
+  }
+}
+
+Status ZygoteHandle::Fork(const ForkRequest& request, int channel_fd) {
+  return socket_.Send(EncodeMessage(request), {channel_fd});
+}
+
+void ZygoteHandle::Signal(int signal) const {
+  if (state_ != State::kFailed) kill(pid_, signal);
+}
+
+void ZygoteHandle::KillAndWait() {
+  reaper_.Forget(pid_);
+  kill(pid_, SIGKILL);
+  waitpid(pid_, nullptr, 0);  // at once: it is killed, or was collected before
+}
+
+void ZygoteHandle::OnEvents(std::uint32_t /*events*/) {
+  ReceiveAll();
+}
+
+void ZygoteHandle::ReceiveAll() {
+  while (socket_) {
+    auto packet = socket_.Receive();
+    if (!packet) {  // EOF: its exit, which tells why, comes from the reaper
+      loop_.Remove(socket_.fd(), this);
+      socket_.Close();
+      return;
+    }
+    if (!*packet) return;
+    auto message = DecodeMessage((*packet)->bytes);
+    if (message) {
+      Handle(*message);
+    } else {
+      spdlog::error("message of the zygote: {}", message.error().message);
+    }
+  }
+}
+
+void ZygoteHandle::Handle(const Message& message) {
+  if (const auto* loaded = std::get_if<SettingsLoaded>(&message)) {
+    observer_.ZygoteLoadedSettings(*this, *loaded);
+  } else if (std::holds_alternative<ZygoteReady>(message)) {
+    if (state_ == State::kFailed) return;
+    state_ = State::kReady;
+    loop_.Cancel(boot_timer_);
+    observer_.ZygoteBecameReady(*this);
+  } else if (const auto* failure = std::get_if<BootFailure>(&message)) {
+    Fail(*failure);
+  } else if (const auto* forked = std::get_if<Forked>(&message)) {
+    observer_.ZygoteForked(*this, *forked);
+  }
+}
+
+void ZygoteHandle::Exited(int status) {
+  ReceiveAll();
+  Fail({exit_code::kBootError,
+        "the zygote (pid:" + std::to_string(pid_) + ") " + DescribeExit(status), ""});
+}
+
+void ZygoteHandle::Fail(const BootFailure& failure) {
+  if (state_ == State::kFailed) return;
+  state_ = State::kFailed;
+  loop_.Cancel(boot_timer_);
+  observer_.ZygoteFailed(*this, failure);
+}
+
+}  // namespace gunid

@@ -1,0 +1,88 @@
+// A zygote as the supervisor sees it: one process per generation that loads code and configuration
+// and forks workers. Supervisor's loop thread; owned by its Generation. Destroying the handle
+// closes the socket, and the zygote exits; its workers stay.
+//
+// States: loading (it reads the configuration) -> importing (it has its listeners) -> ready (it
+// forks) ; failed from any.
+#pragma once
+
+#include <sys/types.h>
+
+#include <csignal>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "config/settings_loader.h"
+#include "ipc/spawn_protocol.h"
+#include "supervisor/reaper.h"
+
+namespace gunid {
+
+class ZygoteHandle;
+
+class ZygoteObserver {
+ public:
+  virtual ~ZygoteObserver() = default;
+  virtual void ZygoteLoadedSettings(ZygoteHandle& zygote, const SettingsLoaded& loaded) = 0;
+  virtual void ZygoteBecameReady(ZygoteHandle& zygote) = 0;
+  // It said so, died, or was too slow: it forks no more. Called once.
+  virtual void ZygoteFailed(ZygoteHandle& zygote, const BootFailure& failure) = 0;
+  virtual void ZygoteForked(ZygoteHandle& zygote, const struct Forked& forked) = 0;
+};
+
+// What every zygote is started with.
+struct ZygoteProgram {
+  std::string path;       // of gunid-worker
+  std::string directory;  // where gunid was started
+  std::vector<SettingsLayer> layers;
+  sigset_t signal_mask{};
+  int scoreboard_fd = -1;
+};
+
+class ZygoteHandle : public EventHandler {
+ public:
+  static Result<std::unique_ptr<ZygoteHandle>> Start(EventLoop& loop, Reaper& reaper,
+                                                     ZygoteObserver& observer,
+                                                     const ZygoteProgram& program, int generation);
+  ~ZygoteHandle() override;
+
+  [[nodiscard]] int generation() const { return generation_; }
+  [[nodiscard]] int pid() const { return pid_; }
+  [[nodiscard]] bool ready() const { return state_ == State::kReady; }
+  [[nodiscard]] bool failed() const { return state_ == State::kFailed; }
+
+  // Fails with ZygoteFailed when it is not ready within `seconds` from now; 0: no limit. A new call
+  // replaces the old limit.
+  void LimitBootTime(double seconds);
+  void SendListeners(const ListenersOpened& listeners, const std::vector<int>& fds);
+  // Asks for a worker that gets `channel_fd`. Answered by ZygoteForked, or by ZygoteFailed.
+  Status Fork(const ForkRequest& request, int channel_fd);
+  void Signal(int signal) const;
+  // At the end of the program, where nothing else is waited for.
+  void KillAndWait();
+
+ private:
+  enum class State { kLoading, kImporting, kReady, kFailed };
+
+  ZygoteHandle(EventLoop& loop, Reaper& reaper, ZygoteObserver& observer, int generation)
+      : loop_(loop), reaper_(reaper), observer_(observer), generation_(generation) {}
+  void OnEvents(std::uint32_t events) override;
+  void ReceiveAll();
+  void Handle(const Message& message);
+  void Exited(int status);
+  void Fail(const BootFailure& failure);
+
+  EventLoop& loop_;
+  Reaper& reaper_;
+  ZygoteObserver& observer_;
+  const int generation_;
+  State state_ = State::kLoading;
+  pid_t pid_ = 0;
+  MessageSocket socket_;
+  EventLoop::TimerId boot_timer_ = 0;
+};
+
+}  // namespace gunid

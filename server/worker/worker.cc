@@ -1,0 +1,141 @@
+#include "worker/worker.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+#include <random>
+#include <variant>
+
+#include "base/log.h"
+#include "engine/engine.h"
+#include "gunid/exit_codes.h"
+#include "python/app_loader.h"
+#include "python/executor_inline.h"
+#include "python/executor_threads.h"
+#include "python/interpreter.h"
+#include "worker/worker_signals.h"
+
+namespace gunid {
+namespace {
+
+// The supervisor's end of the channel is closed when it is dead, however it died: nothing is left
+// to serve for.
+class Lifeline : public EventHandler {
+ public:
+  Lifeline(EventLoop& loop, const MessageSocket& channel) : loop_(loop), fd_(channel.fd()) {
+    loop_.Add(fd_, EPOLLIN, this);
+  }
+  ~Lifeline() override { loop_.Remove(fd_, this); }
+
+ private:
+  void OnEvents(std::uint32_t /*events*/) override { _exit(EXIT_FAILURE); }
+
+  EventLoop& loop_;
+  int fd_;
+};
+
+EngineOptions EngineOptionsFrom(const Settings& settings) {
+  return {.limits = {.line = static_cast<std::size_t>(settings.limit_request_line),
+                     .fields = static_cast<std::size_t>(settings.limit_request_fields),
+                     .field_size = static_cast<std::size_t>(settings.limit_request_field_size)},
+          .max_connections = static_cast<int>(settings.worker_connections),
+          .keepalive_s = settings.keepalive};
+}
+
+}  // namespace
+
+int Worker::Run() {
+  if (!WaitForGo()) return EXIT_FAILURE;
+  // A backstop for a worker that is stuck and does not see the end of its channel. Only now, with
+  // the supervisor as its parent: armed before, it would fire at the end of the intermediate
+  // process of the double fork.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  spdlog::info("Booting worker with pid: {}", getpid());
+
+  PyRef application = std::move(options_.application);
+  if (application) {
+    EnableGarbageCollection();
+  } else {
+    if (Status dumping = DumpStacksOnAbort(LogFd()); !dumping) return FailToBoot(dumping.error());
+  }
+  return Serve(std::move(application));
+}
+
+bool Worker::WaitForGo() {
+  auto packet = options_.channel.Receive();
+  if (!packet || !*packet) return false;
+  auto message = DecodeMessage((*packet)->bytes);
+  return message && std::holds_alternative<Go>(*message);
+}
+
+int Worker::Serve(PyRef application) {
+  Engine* engine = nullptr;
+  bool stopped = false;
+  WorkerSignals signals([&] { engine->Drain(); },
+                        [&] {
+                          stopped = true;
+                          engine->Stop();
+                        });
+
+  if (!application) {
+    auto loaded = LoadApp(options_.settings.wsgi_app);
+    if (!loaded) return FailToBoot(loaded.error());
+    application = std::move(*loaded);
+  }
+  const Settings& settings = options_.settings;
+  auto call = WsgiCall::Create(
+      std::move(application),
+      {.multithread = settings.threaded(), .sendfile = settings.sendfile, .errors_fd = LogFd()});
+  if (!call) return FailToBoot(call.error());
+
+  std::unique_ptr<Executor> executor;
+  if (settings.threaded()) {
+    executor = std::make_unique<ThreadExecutor>(**call, static_cast<int>(settings.threads));
+  } else {
+    executor = std::make_unique<InlineExecutor>(**call);
+  }
+  const auto request_done = [this, limit = RequestLimit()](std::uint64_t count) {
+    if (count == limit)
+      static_cast<void>(options_.channel.Send(EncodeMessage(RecycleWanted{"max_requests"})));
+  };
+  {
+    Engine running(EngineOptionsFrom(settings), options_.listeners, *executor, options_.slot,
+                   request_done);
+    engine = &running;
+    const Lifeline lifeline(running.loop(), options_.channel);
+    signals.Attach(running.loop());
+    if (!options_.channel.Send(EncodeMessage(WorkerReady{}))) return EXIT_FAILURE;
+    running.Run();
+    // At once: threads of the application may still be inside a request, and use all of this.
+    if (stopped) _exit(exit_code::kOk);
+  }
+  executor.reset();
+  call->reset();
+  spdlog::info("Worker exiting (pid: {})", getpid());
+  FinalizePython();
+  return exit_code::kOk;
+}
+
+int Worker::FailToBoot(const Error& error) {
+  const BootFailure failure{error.exit_code, error.message, CutToFit(error.detail)};
+  static_cast<void>(options_.channel.Send(EncodeMessage(failure)));
+  // Without the interpreter's end: what the application left half-made must not hold the process
+  // up.
+  _exit(error.exit_code);
+}
+
+// max_requests with its jitter, drawn anew in each worker so that they are not all replaced at
+// once; 0: no limit.
+std::uint64_t Worker::RequestLimit() const {
+  const Settings& settings = options_.settings;
+  if (settings.max_requests == 0) return 0;
+  std::random_device source;
+  std::uniform_int_distribution<std::int64_t> jitter(0, settings.max_requests_jitter);
+  return static_cast<std::uint64_t>(settings.max_requests + jitter(source));
+}
+
+}  // namespace gunid

@@ -1,0 +1,42 @@
+// The code in a worker process: waits for its Go, imports the application, and runs engine and
+// executor until it is told to drain or to stop. The supervisor knows it as a WorkerHandle. Main
+// thread of its own process, forked from the zygote with the GIL held.
+#pragma once
+
+#include <vector>
+
+#include "config/settings.h"
+#include "ipc/listeners.h"
+#include "ipc/message_socket.h"
+#include "ipc/scoreboard.h"
+#include "ipc/spawn_protocol.h"
+#include "python/py_ref.h"
+
+namespace gunid {
+
+struct WorkerOptions {
+  int id = 0;
+  Settings settings;
+  std::vector<Listener> listeners;
+  SlotWriter slot;
+  MessageSocket channel;  // to the supervisor
+  PyRef application;      // preloaded, or empty
+};
+
+class Worker {
+ public:
+  explicit Worker(WorkerOptions options) : options_(std::move(options)) {}
+
+  // Returns the exit code.
+  int Run();
+
+ private:
+  bool WaitForGo();
+  int Serve(PyRef application);
+  int FailToBoot(const Error& error);
+  [[nodiscard]] std::uint64_t RequestLimit() const;
+
+  WorkerOptions options_;
+};
+
+}  // namespace gunid

@@ -1,0 +1,77 @@
+#include "worker/worker_signals.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+
+#include "base/log.h"
+
+namespace gunid {
+namespace {
+
+constexpr int kHandled[] = {SIGTERM, SIGINT, SIGQUIT, SIGUSR1};
+
+// What a handler may use: lock-free, set before the handlers are installed.
+std::atomic<int> g_pipe{-1};
+std::atomic<bool> g_attached{false};
+static_assert(std::atomic<int>::is_always_lock_free);
+
+void HandleSignal(int signal) {
+  if (!g_attached && signal != SIGUSR1) _exit(EXIT_SUCCESS);
+  const int saved_errno = errno;
+  const auto byte = static_cast<unsigned char>(signal);
+  [[maybe_unused]] const ssize_t written = write(g_pipe, &byte, sizeof byte);
+  errno = saved_errno;
+}
+
+}  // namespace
+
+WorkerSignals::WorkerSignals(std::function<void()> drain, std::function<void()> stop)
+    : drain_(std::move(drain)), stop_(std::move(stop)) {
+  int fds[2];
+  if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0) std::abort();
+  read_end_.Reset(fds[0]);
+  g_pipe = fds[1];
+  Install();
+}
+
+WorkerSignals::~WorkerSignals() {
+  if (loop_ != nullptr) loop_->Remove(read_end_.get(), this);
+}
+
+void WorkerSignals::Attach(EventLoop& loop) {
+  loop_ = &loop;
+  loop.Add(read_end_.get(), EPOLLIN, this);
+  g_attached = true;
+  Install();
+}
+
+void WorkerSignals::Install() {
+  struct sigaction action {};
+  action.sa_handler = HandleSignal;
+  action.sa_flags = SA_RESTART;
+  for (const int signal : kHandled) sigaction(signal, &action, nullptr);
+}
+
+void WorkerSignals::OnEvents(std::uint32_t /*events*/) {
+  unsigned char signal = 0;
+  while (read(read_end_.get(), &signal, sizeof signal) == sizeof signal) {
+    switch (signal) {
+      case SIGTERM:
+        drain_();
+        break;
+      case SIGUSR1:
+        if (Status reopened = ReopenLog(); !reopened) spdlog::error("{}", reopened.error().message);
+        break;
+      default:
+        stop_();
+    }
+  }
+}
+
+}  // namespace gunid

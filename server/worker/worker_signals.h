@@ -1,0 +1,35 @@
+// Signals of a worker become calls on its event loop. Handlers, not a blocked mask: a mask would be
+// inherited by the programs that the application starts. There is one instance per process, on the
+// main thread.
+//
+//   TERM drain; INT, QUIT stop at once; USR1 reopen the log. Before Attach - while the application
+//   is imported - TERM, INT and QUIT end the process.
+#pragma once
+
+#include <functional>
+
+#include "base/event_loop.h"
+
+namespace gunid {
+
+class WorkerSignals : public EventHandler {
+ public:
+  // Installs the handlers. `drain` and `stop` run on the loop once Attach was called.
+  WorkerSignals(std::function<void()> drain, std::function<void()> stop);
+  ~WorkerSignals() override;
+
+  // The application may have installed handlers of its own while it was imported: ours again, and
+  // from now on by the loop.
+  void Attach(EventLoop& loop);
+
+ private:
+  void OnEvents(std::uint32_t events) override;
+  void Install();
+
+  std::function<void()> drain_;
+  std::function<void()> stop_;
+  EventLoop* loop_ = nullptr;
+  UniqueFd read_end_;  // of a pipe; each byte is a signal's number
+};
+
+}  // namespace gunid

@@ -1,0 +1,155 @@
+#include "zygote/zygote.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <utility>
+#include <variant>
+
+#include "base/log.h"
+#include "gunid/exit_codes.h"
+#include "python/app_loader.h"
+#include "python/config_file.h"
+#include "python/interpreter.h"
+#include "worker/worker.h"
+#include "zygote/double_fork.h"
+
+namespace gunid {
+namespace {
+
+int ThreadCount() {
+  int count = 0;
+  std::error_code ignored;
+  for ([[maybe_unused]] const auto& thread :
+       std::filesystem::directory_iterator("/proc/self/task", ignored))
+    ++count;
+  return count;
+}
+
+}  // namespace
+
+int Zygote::Run() {
+  Status loaded = Load();
+  if (!loaded) {
+    const Error& error = loaded.error();
+    static_cast<void>(socket_.Send(
+        EncodeMessage(BootFailure{error.exit_code, error.message, CutToFit(error.detail)})));
+    return error.exit_code;
+  }
+  if (!socket_.Send(EncodeMessage(ZygoteReady{}))) return exit_code::kOk;
+  return ForkOnRequest();
+}
+
+Status Zygote::Load() {
+  auto message = Receive();
+  if (!message) return message.error();
+  const auto* request = std::get_if<LoadRequest>(&*message);
+  if (request == nullptr) return Error{"the zygote expected a load request"};
+  if (Status loaded = LoadSettings(*request); !loaded) return loaded;
+  if (Status received = ReceiveListeners(); !received) return received;
+  return settings_.preload_app || settings_.check_config ? Preload() : Status();
+}
+
+Status Zygote::LoadSettings(const LoadRequest& request) {
+  generation_ = request.generation;
+  // The configuration file may be changed by all layers but itself, and may need the virtual
+  // environment.
+  auto known = MergeSettings(request.layers);
+  if (!known) return known.error();
+  if (!known->chdir.empty() && chdir(known->chdir.c_str()) != 0)
+    return Errno("chdir " + known->chdir);
+  if (Status started = InitializePython(known->venv); !started) return started;
+  if (Status set = SetSearchPath(std::filesystem::current_path().string(), known->pythonpath); !set)
+    return set;
+
+  auto file = LoadConfigFile(known->config);
+  if (!file) return file.error();
+  std::vector<SettingsLayer> layers = request.layers;
+  layers.insert(layers.begin() + 1, file->layer);  // above the environment
+  auto merged = MergeSettings(layers);
+  if (!merged) return merged.error();
+  settings_ = std::move(*merged);
+
+  if (settings_.chdir != known->chdir && chdir(settings_.chdir.c_str()) != 0) {
+    return Errno("chdir " + settings_.chdir);
+  }
+  if (settings_.chdir != known->chdir || settings_.pythonpath != known->pythonpath) {
+    const auto directory = std::filesystem::current_path().string();
+    if (Status set = SetSearchPath(directory, settings_.pythonpath); !set) return set;
+  }
+  if (Status set = SetEnvironment(settings_.raw_env); !set) return set;
+  if (Status opened = OpenLog(settings_.errorlog, settings_.loglevel); !opened) return opened;
+  if (settings_.wsgi_app.empty()) {
+    return Error{
+        "no application: expected MODULE[:CALLABLE] on the command line, or wsgi_app in the "
+        "configuration file",
+        exit_code::kUsage};
+  }
+  return socket_.Send(EncodeMessage(SettingsLoaded{SettingsToJson(settings_), file->warnings}));
+}
+
+Status Zygote::ReceiveListeners() {
+  std::vector<UniqueFd> fds;
+  auto message = Receive(&fds);
+  if (!message) return message.error();
+  const auto* opened = std::get_if<ListenersOpened>(&*message);
+  if (opened == nullptr || opened->addresses.size() != fds.size())
+    return Error{"the zygote expected its listeners"};
+  for (std::size_t i = 0; i < fds.size(); ++i) {
+    listeners_.push_back({opened->addresses[i], std::move(fds[i])});
+  }
+  return {};
+}
+
+// The application is imported here, once, and its memory is shared by all workers.
+Status Zygote::Preload() {
+  if (Status dumping = DumpStacksOnAbort(LogFd()); !dumping) return dumping;
+  DisableGarbageCollection();
+  auto application = LoadApp(settings_.wsgi_app);
+  if (!application) return application.error();
+  application_ = std::move(*application);
+  FreezeGarbageCollection();
+  if (const int threads = ThreadCount(); threads > 1) {
+    spdlog::warn(
+        "The application started {} thread(s) while it was preloaded: they will not run in the "
+        "workers",
+        threads - 1);
+  }
+  return {};
+}
+
+int Zygote::ForkOnRequest() {
+  for (;;) {
+    std::vector<UniqueFd> fds;
+    auto message = Receive(&fds);
+    if (!message) return exit_code::kOk;  // the supervisor is done with this generation, or dead
+    const auto* request = std::get_if<ForkRequest>(&*message);
+    if (request == nullptr || fds.size() != 1) continue;
+
+    const pid_t pid = DoubleFork();
+    if (pid == 0) return BecomeWorker(*request, MessageSocket(std::move(fds[0])));
+    if (!socket_.Send(EncodeMessage(Forked{request->worker_id, pid}))) return exit_code::kOk;
+  }
+}
+
+int Zygote::BecomeWorker(const ForkRequest& request, MessageSocket channel) {
+  socket_.Close();
+  Worker worker({.id = request.worker_id,
+                 .settings = settings_,
+                 .listeners = std::move(listeners_),
+                 .slot = SlotWriter(scoreboard_.slot(request.slot)),
+                 .channel = std::move(channel),
+                 .application = std::move(application_)});
+  return worker.Run();
+}
+
+Result<Message> Zygote::Receive(std::vector<UniqueFd>* fds) {
+  auto packet = socket_.Receive();
+  if (!packet) return packet.error();
+  if (!*packet) return Error{"the zygote's socket must be blocking"};
+  if (fds != nullptr) *fds = std::move((*packet)->fds);
+  return DecodeMessage((*packet)->bytes);
+}
+
+}  // namespace gunid

@@ -1,0 +1,64 @@
+#include "supervisor/listener_set.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+namespace gunid {
+namespace {
+
+Settings Binding(std::vector<std::string> binds) {
+  Settings settings;
+  settings.bind = std::move(binds);
+  return settings;
+}
+
+class ListenerSetTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/gunid-listeners-XXXXXX";
+    directory = mkdtemp(name);
+  }
+  void TearDown() override { std::filesystem::remove_all(directory); }
+  [[nodiscard]] std::string Unix(const std::string& name) const {
+    return "unix:" + (directory / name).string();
+  }
+
+  std::filesystem::path directory;
+};
+
+TEST_F(ListenerSetTest, KeepsWhatIsBoundAlreadyAndClosesTheRest) {
+  auto first = ListenerSet::Open(Binding({"127.0.0.1:0", Unix("a")}), {});
+  ASSERT_TRUE(first.ok());
+  auto second = ListenerSet::Open(Binding({Unix("b"), "127.0.0.1:0"}), *first);
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ(second->fds()[1], first->fds()[0]);
+  EXPECT_EQ(second->addresses()[1], first->addresses()[0]);
+
+  *first = ListenerSet();
+  EXPECT_FALSE(std::filesystem::exists(directory / "a"));
+  EXPECT_TRUE(std::filesystem::exists(directory / "b"));
+}
+
+TEST_F(ListenerSetTest, AFailureLeavesNothingOpen) {
+  auto taken = ListenerSet::Open(Binding({"127.0.0.1:0"}), {});
+  ASSERT_TRUE(taken.ok());
+  const std::string busy = "127.0.0.1:" + std::to_string(taken->addresses()[0].port);
+  const auto failed = ListenerSet::Open(Binding({Unix("a"), busy}), {});
+  ASSERT_FALSE(failed.ok());
+  EXPECT_NE(failed.error().message.find(busy), std::string::npos) << failed.error().message;
+  EXPECT_FALSE(std::filesystem::exists(directory / "a"));
+}
+
+TEST_F(ListenerSetTest, DoesNotRemoveAPathThatAnotherHasTaken) {
+  auto set = ListenerSet::Open(Binding({Unix("a")}), {});
+  ASSERT_TRUE(set.ok());
+  std::filesystem::rename(directory / "a", directory / "old");
+  auto other = ListenerSet::Open(Binding({Unix("a")}), {});
+  ASSERT_TRUE(other.ok());
+  *set = ListenerSet();
+  EXPECT_TRUE(std::filesystem::exists(directory / "a"));
+}
+
+}  // namespace
+}  // namespace gunid

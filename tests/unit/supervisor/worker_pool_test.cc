@@ -1,0 +1,321 @@
+#include "supervisor/worker_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+
+namespace gunid {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class FakeClock : public Clock {
+ public:
+  [[nodiscard]] TimePoint Now() const override { return now; }
+  TimePoint now{seconds(1000)};
+};
+
+class FakeSpawner : public Spawner {
+ public:
+  [[nodiscard]] bool CanFork(int generation) const override {
+    return generation != broken_generation;
+  }
+  void Fork(const WorkerHandle& worker) override { forks.push_back(worker.id); }
+  void SendGo(const WorkerHandle& worker) override { goes.push_back(worker.id); }
+  void SendSignal(const WorkerHandle& worker, int signal) override {
+    signals.emplace_back(worker.id, signal);
+  }
+
+  int broken_generation = -1;
+  std::vector<int> forks;
+  std::vector<int> goes;
+  std::vector<std::pair<int, int>> signals;
+};
+
+class FakeObserver : public PoolObserver {
+ public:
+  void WorkerBecameReady(const WorkerHandle& worker) override { ready.push_back(worker.id); }
+  void WorkerFailedToBoot(const WorkerHandle& worker, const BootFailure& failure) override {
+    failures.emplace_back(worker.id, failure.message);
+  }
+  void WorkerCrashed(const WorkerHandle& worker, const std::string& /*exit*/) override {
+    crashed.push_back(worker.id);
+  }
+  void WorkerGone(const WorkerHandle& worker) override {
+    gone.emplace_back(worker.id, worker.reason);
+  }
+
+  std::vector<int> ready;
+  std::vector<std::pair<int, std::string>> failures;
+  std::vector<int> crashed;
+  std::vector<std::pair<int, StopReason>> gone;
+};
+
+class WorkerPoolTest : public testing::Test {
+ protected:
+  WorkerPoolTest() {
+    Settings settings;
+    settings.boot_timeout = 60;
+    settings.graceful_timeout = 30;
+    pool.SetTimeouts(settings);
+  }
+
+  void Boot(int id) {
+    pool.Forked(id, 100 + id);
+    pool.Ready(id);
+  }
+  // Answers every outstanding fork.
+  void BootAll() {
+    for (const int id : std::vector(spawner.forks)) {
+      const WorkerHandle* worker = pool.Find(id);
+      if (worker == nullptr || worker->pid != 0) continue;
+      if (worker->state == WorkerState::kSpawning) {
+        Boot(id);
+      } else {  // not wanted any more before it was there
+        pool.Forked(id, 100 + id);
+        pool.Exited(id, "was killed by SIGKILL");
+      }
+    }
+  }
+  void StartWith(int workers) {
+    pool.SetWanted(workers);
+    pool.RollTo(1);
+    BootAll();
+    ASSERT_TRUE(pool.settled());
+    ASSERT_FALSE(pool.rolling());
+  }
+  void ExitDraining() {
+    std::vector<int> ids;
+    for (const auto& [id, worker] : pool.workers()) {
+      if (worker.state == WorkerState::kDraining) ids.push_back(id);
+    }
+    for (const int id : ids) pool.Exited(id, "exited with code 0");
+  }
+  std::vector<int> Generations() {
+    std::vector<int> generations;
+    for (const auto& [id, worker] : pool.workers()) generations.push_back(worker.generation);
+    return generations;
+  }
+  void Advance(Nanoseconds by) {
+    clock.now += by;
+    pool.Tick();
+  }
+
+  FakeClock clock;
+  FakeSpawner spawner;
+  FakeObserver observer;
+  WorkerPool pool{clock, spawner, observer, 16};
+};
+
+TEST_F(WorkerPoolTest, StartsAllWorkersAtOnceAndLetsThemGo) {
+  pool.SetWanted(3);
+  EXPECT_TRUE(spawner.forks.empty()) << "no generation yet";
+  pool.RollTo(1);
+  EXPECT_EQ(spawner.forks, (std::vector{1, 2, 3}));
+  EXPECT_TRUE(pool.rolling());
+  BootAll();
+  EXPECT_EQ(spawner.goes, (std::vector{1, 2, 3}));
+  EXPECT_EQ(observer.ready, (std::vector{1, 2, 3}));
+  EXPECT_FALSE(pool.rolling());
+  EXPECT_EQ(pool.generation(), 1);
+}
+
+TEST_F(WorkerPoolTest, ReplacesAWorkerThatDies) {
+  StartWith(2);
+  pool.Exited(1, "was killed by SIGKILL");
+  EXPECT_EQ(observer.crashed, std::vector{1});
+  EXPECT_EQ(observer.gone, (std::vector{std::pair{1, StopReason::kCrash}}));
+  EXPECT_EQ(spawner.forks.back(), 3);
+  EXPECT_FALSE(pool.as_wanted());
+  Boot(3);
+  EXPECT_TRUE(pool.settled());
+}
+
+TEST_F(WorkerPoolTest, WaitsLongerAndLongerWhenWorkersKeepDying) {
+  StartWith(1);
+  pool.Exited(1, "was killed by SIGSEGV");
+  Boot(2);
+  pool.Exited(2, "was killed by SIGSEGV");
+  EXPECT_EQ(spawner.forks.size(), 2U);
+  ASSERT_TRUE(pool.NextTick().has_value());
+  EXPECT_EQ(*pool.NextTick() - clock.now, milliseconds(500));
+  Advance(milliseconds(499));
+  EXPECT_EQ(spawner.forks.size(), 2U);
+  Advance(milliseconds(1));
+  EXPECT_EQ(spawner.forks.size(), 3U);
+  EXPECT_EQ(pool.NextTick(), std::nullopt);
+}
+
+TEST_F(WorkerPoolTest, ScalesUpAndDown) {
+  StartWith(1);
+  pool.SetWanted(3);
+  BootAll();
+  EXPECT_TRUE(pool.settled());
+  pool.SetWanted(1);
+  EXPECT_EQ(spawner.signals, (std::vector{std::pair{1, SIGTERM}, std::pair{2, SIGTERM}}));
+  EXPECT_TRUE(pool.as_wanted());
+  EXPECT_FALSE(pool.settled()) << "the surplus has not retired yet";
+  ExitDraining();
+  EXPECT_TRUE(pool.settled());
+  EXPECT_EQ(observer.gone, (std::vector{std::pair{1, StopReason::kScaleDown},
+                                        std::pair{2, StopReason::kScaleDown}}));
+  EXPECT_TRUE(observer.crashed.empty());
+}
+
+TEST_F(WorkerPoolTest, KillsAWorkerThatDoesNotDrainInTime) {
+  StartWith(2);
+  pool.SetWanted(1);
+  Advance(seconds(30));
+  EXPECT_EQ(spawner.signals.back(), (std::pair{1, SIGKILL}));
+  pool.Exited(1, "was killed by SIGKILL");
+  EXPECT_TRUE(pool.settled());
+}
+
+TEST_F(WorkerPoolTest, ReportsAWorkerThatIsNotReadyInTime) {
+  pool.SetWanted(1);
+  pool.RollTo(1);
+  pool.Forked(1, 101);
+  Advance(seconds(60));
+  EXPECT_EQ(spawner.signals, (std::vector{std::pair{1, SIGABRT}}));
+  ASSERT_EQ(observer.failures.size(), 1U);
+  EXPECT_EQ(observer.failures[0].second,
+            "worker 1 (pid:101) did not become ready within boot_timeout");
+  Advance(seconds(1));
+  EXPECT_EQ(spawner.signals.back(), (std::pair{1, SIGKILL}));
+}
+
+TEST_F(WorkerPoolTest, RollsOneByOneAndKeepsTheNumberOfServingWorkers) {
+  StartWith(3);
+  pool.RollTo(2);
+  for (int step = 0; step < 3; ++step) {
+    EXPECT_EQ(spawner.forks.size(), 4U + static_cast<std::size_t>(step))
+        << "one replacement at a time";
+    EXPECT_EQ(pool.ready_count(), 3);
+    BootAll();
+    ExitDraining();
+  }
+  EXPECT_FALSE(pool.rolling());
+  EXPECT_EQ(pool.generation(), 2);
+  EXPECT_EQ(Generations(), (std::vector{2, 2, 2}));
+  for (const auto& [id, reason] : observer.gone) EXPECT_EQ(reason, StopReason::kReload);
+}
+
+TEST_F(WorkerPoolTest, RollBackKeepsTheOldGenerationWhole) {
+  StartWith(3);
+  pool.RollTo(2);
+  Boot(4);  // the first new one serves, an old one drains
+  ExitDraining();
+  pool.RollBack();  // while the second new one is being forked
+  EXPECT_FALSE(pool.rolling());
+  EXPECT_EQ(pool.generation(), 1);
+  const std::size_t forks = spawner.forks.size();
+  ExitDraining();
+  pool.Forked(5, 105);
+  EXPECT_EQ(spawner.signals.back(), (std::pair{5, SIGKILL}));
+  pool.Exited(5, "was killed by SIGKILL");
+  EXPECT_EQ(spawner.forks.size(), forks)
+      << "the gap was filled when the new generation was told to go";
+  BootAll();
+  EXPECT_TRUE(pool.settled());
+  EXPECT_EQ(Generations(), (std::vector{1, 1, 1}));
+}
+
+TEST_F(WorkerPoolTest, AGapBeforeTheCanaryIsReadyIsFilledFromTheOldGeneration) {
+  StartWith(2);
+  pool.RollTo(2);
+  pool.Exited(1, "was killed by SIGSEGV");
+  const WorkerHandle* filler = pool.Find(spawner.forks.back());
+  ASSERT_NE(filler, nullptr);
+  EXPECT_EQ(filler->generation, 1);
+  for (int turn = 0; turn < 4; ++turn) {
+    BootAll();
+    ExitDraining();
+  }
+  EXPECT_TRUE(pool.settled());
+  EXPECT_EQ(Generations(), (std::vector{2, 2})) << "the filler was replaced in its turn";
+}
+
+TEST_F(WorkerPoolTest, BootFailureIsReportedOnceAndTriedAgainLater) {
+  StartWith(1);
+  pool.SetWanted(2);
+  pool.Forked(2, 102);
+  pool.BootFailed(2, {3, "no such module", "Traceback"});
+  pool.Exited(2, "exited with code 3");
+  EXPECT_EQ(observer.failures, (std::vector{std::pair{2, std::string("no such module")}}));
+  EXPECT_EQ(observer.gone, (std::vector{std::pair{2, StopReason::kBootFailure}}));
+  EXPECT_EQ(spawner.forks.back(), 3);
+  EXPECT_EQ(pool.ready_count(), 1);
+}
+
+TEST_F(WorkerPoolTest, RestartReplacesEachAndCanBeCancelled) {
+  StartWith(2);
+  pool.Restart();
+  BootAll();
+  ExitDraining();
+  BootAll();
+  ExitDraining();
+  EXPECT_TRUE(pool.settled());
+  EXPECT_EQ(observer.gone.size(), 2U);
+
+  pool.Restart();
+  pool.CancelRestart();
+  pool.Forked(spawner.forks.back(), 200);
+  pool.Exited(spawner.forks.back(), "was killed by SIGKILL");
+  EXPECT_TRUE(pool.settled());
+}
+
+TEST_F(WorkerPoolTest, RecyclesOnlyAfterTheReplacementIsReady) {
+  StartWith(1);
+  pool.Recycle(1, StopReason::kMaxRequests);
+  EXPECT_TRUE(spawner.signals.empty());
+  Boot(2);
+  EXPECT_EQ(spawner.signals, (std::vector{std::pair{1, SIGTERM}}));
+  ExitDraining();
+  EXPECT_EQ(observer.gone, (std::vector{std::pair{1, StopReason::kMaxRequests}}));
+}
+
+TEST_F(WorkerPoolTest, AStuckWorkerIsAbortedAndReplaced) {
+  StartWith(2);
+  pool.Stuck(1);
+  EXPECT_EQ(spawner.signals, (std::vector{std::pair{1, SIGABRT}}));
+  EXPECT_EQ(spawner.forks.back(), 3);
+  Advance(seconds(1));
+  EXPECT_EQ(spawner.signals.back(), (std::pair{1, SIGKILL}));
+  pool.Exited(1, "was killed by SIGKILL");
+  EXPECT_EQ(observer.gone, (std::vector{std::pair{1, StopReason::kTimeout}}));
+  EXPECT_TRUE(observer.crashed.empty());
+}
+
+TEST_F(WorkerPoolTest, ShutdownDrainsThenQuits) {
+  StartWith(2);
+  pool.Shutdown(false);
+  EXPECT_EQ(spawner.signals, (std::vector{std::pair{1, SIGTERM}, std::pair{2, SIGTERM}}));
+  pool.Shutdown(true);
+  EXPECT_EQ(spawner.signals.back(), (std::pair{2, SIGQUIT}));
+  pool.Exited(1, "exited with code 0");
+  pool.Exited(2, "exited with code 0");
+  EXPECT_TRUE(pool.empty());
+  EXPECT_EQ(spawner.forks.size(), 2U) << "nothing is started again";
+}
+
+TEST_F(WorkerPoolTest, ForksNothingWithoutAZygoteAndResumesWithOne) {
+  StartWith(1);
+  spawner.broken_generation = 1;
+  pool.Exited(1, "was killed by SIGSEGV");
+  EXPECT_EQ(spawner.forks.size(), 1U);
+  spawner.broken_generation = -1;
+  pool.Tick();
+  EXPECT_EQ(spawner.forks.size(), 2U);
+}
+
+TEST_F(WorkerPoolTest, FailedForkIsABootFailure) {
+  StartWith(1);
+  pool.SetWanted(2);
+  pool.ForkFailed(2, {1, "fork failed", ""});
+  EXPECT_EQ(observer.failures, (std::vector{std::pair{2, std::string("fork failed")}}));
+  EXPECT_EQ(pool.Find(2), nullptr);
+}
+
+}  // namespace
+}  // namespace gunid
