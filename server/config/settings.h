@@ -1,0 +1,63 @@
+// The resolved settings of one generation: plain values, made by settings_loader, changed by nobody
+// afterwards. Names, defaults and meanings are Gunicorn's unless settings_table.cc says otherwise.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace gunid {
+
+struct Settings {
+  std::string
+      config;  // -c: path of the configuration file; "" for ./gunicorn.conf.py if there is one
+  std::string wsgi_app;  // MODULE[:CALLABLE], the positional argument
+
+  // Sockets
+  std::vector<std::string> bind{"127.0.0.1:8000"};
+  std::int64_t backlog = 2048;
+
+  // Workers
+  std::int64_t workers = 1;
+  std::string worker_class = "sync";  // "sync" or "gthread"; sync with threads > 1 is gthread
+  std::int64_t threads = 1;
+  std::int64_t worker_connections = 1000;
+  std::int64_t max_requests = 0;
+  std::int64_t max_requests_jitter = 0;
+  double timeout = 30;           // seconds for one request; 0: no limit
+  double graceful_timeout = 30;  // seconds a worker may take to finish its requests
+  double boot_timeout = 60;      // seconds a zygote or worker may take to become ready; 0: no limit
+  double keepalive = 2;          // seconds an idle connection is kept
+
+  // Request limits
+  std::int64_t limit_request_line = 4094;
+  std::int64_t limit_request_fields = 100;
+  std::int64_t limit_request_field_size = 8190;
+
+  // Process
+  bool preload_app = false;
+  bool sendfile = true;
+  std::string chdir;  // "" for the directory gunid was started in
+  std::vector<std::string> raw_env;
+  std::string pythonpath;
+  std::string venv;  // virtual environment; "" for $VIRTUAL_ENV, or none
+  std::string pidfile;
+  std::int64_t umask = 0;  // for Unix sockets, written in octal
+  std::string proc_name;
+
+  // Log
+  std::string errorlog = "-";
+  std::string loglevel = "info";
+
+  // Control
+  std::string control_socket;  // "" for the default path of the instance
+
+  bool check_config = false;
+
+  bool operator==(const Settings&) const = default;
+
+  // gthread is asked for by name, or by more than one thread.
+  [[nodiscard]] bool threaded() const { return worker_class == "gthread" || threads > 1; }
+};
+
+}  // namespace gunid

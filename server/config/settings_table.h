@@ -1,0 +1,48 @@
+// One row per setting: the command line, the configuration file, the spawn protocol and the
+// documentation are loops over these rows.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "config/settings.h"
+
+namespace gunid {
+
+// When a changed value takes effect.
+enum class Applies { kReload, kRestart };
+
+struct SettingRow {
+  using Field = std::variant<std::int64_t Settings::*, double Settings::*, bool Settings::*,
+                             std::string Settings::*, std::vector<std::string> Settings::*>;
+
+  std::string_view name;  // as in gunicorn.conf.py
+  // As CLI11 takes them: "-w,--workers"; "!--no-sendfile" clears a bool; a name without dashes is
+  // the positional argument.
+  std::string_view flags;
+  Field field;
+  double min = 0;                 // of numbers; of lists: the fewest entries
+  double max = 0;                 // of numbers
+  int base = 10;                  // in which a whole number is written as text
+  std::string_view choices = {};  // of strings: "a|b|c", in lower case; "" for any
+  Applies applies = Applies::kReload;
+  std::string_view value_name = {};  // placeholder in --help
+  std::string_view group;            // heading in --help
+  std::string_view help;
+};
+
+std::span<const SettingRow> SettingRows();
+
+// The row of that name (Gunicorn's, case-sensitive), or nullptr.
+const SettingRow* FindSetting(std::string_view name);
+
+// Names of Gunicorn settings and server hooks that gunid knows of but does not support: a
+// configuration file that sets one gets a warning.
+bool IsUnsupportedGunicornSetting(std::string_view name);
+
+}  // namespace gunid

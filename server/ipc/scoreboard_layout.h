@@ -1,0 +1,52 @@
+// The memory that gunid and its workers share: a header and one slot per worker. It crosses a
+// process border, and one day the border between two versions of gunid, so its layout is fixed,
+// checked at attach, and made of lock-free atomics only.
+//
+// Each slot has one writer, the engine thread of the worker that owns it; the supervisor only reads
+// it, and clears it when no worker owns it. All times are CLOCK_MONOTONIC in nanoseconds.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace gunid {
+
+inline constexpr std::uint64_t kScoreboardMagic = 0x31424f5344494e47;  // "GNIDSOB1"
+inline constexpr std::uint32_t kScoreboardVersion = 1;
+inline constexpr int kMaxInFlight =
+    128;  // requests that one slot can show; also the most threads a worker may have
+
+using SharedCounter = std::atomic<std::uint64_t>;
+static_assert(SharedCounter::is_always_lock_free);
+
+inline constexpr int kInFlightWords = 14;
+
+// One request in flight. `sequence` is odd while the engine writes the text; a reader retries or
+// gives up.
+struct alignas(128) InFlightEntry {
+  SharedCounter sequence;
+  SharedCounter start_ns;  // when it was handed to the application; 0: the entry is free
+  std::atomic<std::uint64_t> text[kInFlightWords];  // "METHOD PATH", NUL-terminated, cut to fit
+};
+static_assert(sizeof(InFlightEntry) == 128);
+
+struct alignas(128) ScoreboardSlot {
+  SharedCounter heartbeat_ns;  // the last turn of the event loop; 0 before the first
+  SharedCounter requests;      // handed to the application
+  SharedCounter in_flight;
+  SharedCounter server_errors;  // responses with a 5xx status
+  SharedCounter bytes_sent;
+  SharedCounter connections;  // accepted
+  alignas(128) InFlightEntry entries[kMaxInFlight];
+};
+static_assert(sizeof(ScoreboardSlot) == 128 + 128 * kMaxInFlight);
+
+struct alignas(128) ScoreboardHeader {
+  std::uint64_t magic;
+  std::uint32_t version;
+  std::uint32_t slot_count;
+  std::uint64_t slot_size;
+};
+static_assert(sizeof(ScoreboardHeader) == 128);
+
+}  // namespace gunid

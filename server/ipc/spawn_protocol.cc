@@ -1,0 +1,98 @@
+#include "ipc/spawn_protocol.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string_view>
+#include <type_traits>
+
+namespace gunid {
+
+using Json = nlohmann::json;
+
+NLOHMANN_JSON_SERIALIZE_ENUM(ListenerAddress::Family, {{ListenerAddress::Family::kIpv4, "ipv4"},
+                                                       {ListenerAddress::Family::kIpv6, "ipv6"},
+                                                       {ListenerAddress::Family::kUnix, "unix"}})
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ListenerAddress, family, host, port, path)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SettingsLayer, origin, values)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LoadRequest, generation, layers)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SettingsLoaded, settings, warnings)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ListenersOpened, addresses)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BootFailure, exit_code, message, traceback)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ForkRequest, worker_id, slot)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Forked, worker_id, pid)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RecycleWanted, reason)
+
+namespace {
+
+std::string Dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// In the order of Message's alternatives.
+constexpr std::array<std::string_view, std::variant_size_v<Message>> kTypes = {
+    "load_request", "settings_loaded", "listeners_opened", "zygote_ready",
+    "boot_failure", "fork_request",    "forked",           "go",
+    "worker_ready", "recycle_wanted"};
+
+template <std::size_t index>
+bool ReadAlternative(std::string_view type, const Json& json, std::optional<Message>& message) {
+  if (type != kTypes[index]) return false;
+  using Alternative = std::variant_alternative_t<index, Message>;
+  if constexpr (std::is_empty_v<Alternative>) {
+    message = Alternative{};
+  } else {
+    message = json.get<Alternative>();
+  }
+  return true;
+}
+
+// Throws json's exceptions.
+template <std::size_t... indexes>
+std::optional<Message> ReadMessage(const Json& json,
+                                   std::index_sequence<indexes...> /*alternatives*/) {
+  const auto type = json.at("type").get<std::string>();
+  std::optional<Message> message;
+  (ReadAlternative<indexes>(type, json, message) || ...);
+  return message;
+}
+
+}  // namespace
+
+std::string EncodeMessage(const Message& message) {
+  Json json = std::visit(
+      [](const auto& alternative) -> Json {
+        if constexpr (std::is_empty_v<std::decay_t<decltype(alternative)>>) {
+          return Json::object();
+        } else {
+          return alternative;
+        }
+      },
+      message);
+  json["type"] = kTypes[message.index()];
+  return Dump(json);
+}
+
+Result<Message> DecodeMessage(const std::string& bytes) {
+  try {
+    auto message =
+        ReadMessage(Json::parse(bytes), std::make_index_sequence<std::variant_size_v<Message>>());
+    if (!message) return Error{"a message of another process has an unknown type"};
+    return std::move(*message);
+  } catch (const Json::exception& exception) {
+    return Error{std::string("a message of another process is malformed: ") + exception.what()};
+  }
+}
+
+std::string CutToFit(std::string text, std::size_t size) {
+  const std::size_t encoded = Dump(text).size();
+  if (encoded <= size) return text;
+  // No byte is shorter in JSON than as it is, so this many make room enough.
+  std::size_t start = std::min(encoded - size, text.size());
+  // Not in the middle of a character.
+  while (start < text.size() && (static_cast<unsigned char>(text[start]) & 0xC0) == 0x80) ++start;
+  return text.erase(0, start);
+}
+
+}  // namespace gunid

@@ -1,0 +1,253 @@
+#include "config/settings_loader.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "gunid/exit_codes.h"
+#include "support/scoped_environment.h"
+
+namespace gunid {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+Result<Settings> FromFile(const std::string& values) {
+  return MergeSettings({{"gunicorn.conf.py", values}});
+}
+
+std::string ErrorOf(const std::string& values) {
+  const auto settings = FromFile(values);
+  EXPECT_FALSE(settings) << values;
+  return settings ? "" : settings.error().message;
+}
+
+TEST(MergeSettings, GivesTheDefaultsForNoLayers) {
+  EXPECT_EQ(*MergeSettings({}), Settings());
+}
+
+TEST(MergeSettings, HigherLayersWin) {
+  const auto settings =
+      MergeSettings({{"a", R"({"workers": 2, "threads": 3, "bind": ["a:1", "a:2"]})"},
+                     {"b", R"({"workers": 4, "bind": "b:1"})"}});
+  ASSERT_TRUE(settings);
+  EXPECT_EQ(settings->workers, 4);
+  EXPECT_EQ(settings->threads, 3);
+  EXPECT_THAT(settings->bind, ElementsAre("b:1"));
+}
+
+TEST(MergeSettings, TakesTheTypesOfAConfigurationFile) {
+  const auto settings =
+      FromFile(R"({"workers": 4, "timeout": 2.5, "graceful_timeout": 7, "preload_app": true,
+      "sendfile": false, "proc_name": "web", "raw_env": ["A=1", "B=2"], "umask": 18})");
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_EQ(settings->workers, 4);
+  EXPECT_EQ(settings->timeout, 2.5);
+  EXPECT_EQ(settings->graceful_timeout, 7);
+  EXPECT_TRUE(settings->preload_app);
+  EXPECT_FALSE(settings->sendfile);
+  EXPECT_EQ(settings->proc_name, "web");
+  EXPECT_THAT(settings->raw_env, ElementsAre("A=1", "B=2"));
+  EXPECT_EQ(settings->umask, 022);
+}
+
+TEST(MergeSettings, TakesText) {
+  const auto settings =
+      FromFile(R"({"workers": "4", "timeout": "2.5", "preload_app": "True", "sendfile": "false",
+      "raw_env": "A=1", "umask": "022", "loglevel": "INFO"})");
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_EQ(settings->workers, 4);
+  EXPECT_EQ(settings->timeout, 2.5);
+  EXPECT_TRUE(settings->preload_app);
+  EXPECT_FALSE(settings->sendfile);
+  EXPECT_THAT(settings->raw_env, ElementsAre("A=1"));
+  EXPECT_EQ(settings->umask, 022);
+  EXPECT_EQ(settings->loglevel, "info");
+}
+
+TEST(MergeSettings, UmaskIsOctalAsText) {
+  for (const char* text : {"22", "022", "0o22"}) {
+    const auto settings = FromFile(std::string(R"({"umask": ")") + text + "\"}");
+    ASSERT_TRUE(settings) << text;
+    EXPECT_EQ(settings->umask, 022) << text;
+  }
+  EXPECT_EQ(ErrorOf(R"({"umask": "8"})"),
+            "invalid value '8' for umask (gunicorn.conf.py): expected an octal number of 0 to 777");
+  EXPECT_THAT(ErrorOf(R"({"umask": 512})"), HasSubstr("invalid value 512 for umask"));
+}
+
+TEST(MergeSettings, IgnoresNullAndUnknownNames) {
+  EXPECT_EQ(*FromFile(R"({"pidfile": null, "workers": null, "Workers": "x", "accesslog": 1})"),
+            Settings());
+}
+
+TEST(MergeSettings, NamesSettingValueAndOrigin) {
+  const auto settings = MergeSettings({{std::string(kCommandLineOrigin), R"({"workers": "x"})"}});
+  ASSERT_FALSE(settings);
+  EXPECT_EQ(settings.error().message,
+            "invalid value 'x' for workers (command line): expected a whole number of 1 to 512");
+}
+
+TEST(MergeSettings, ChecksWholeNumbers) {
+  for (const char* value : {"0", "513", "-1", "4.0", "true", "[4]", "{}", "\"\"", "\"4 \"",
+                            "\" 4\"", "\"4x\"", "\"0x4\"", "\"99999999999999999999\"",
+                            "18446744073709551615", "-9223372036854775808", "1e400"}) {
+    EXPECT_THAT(ErrorOf(std::string("{\"workers\": ") + value + "}"), Not(IsEmpty())) << value;
+  }
+  EXPECT_EQ(FromFile(R"({"workers": 1})")->workers, 1);
+  EXPECT_EQ(FromFile(R"({"workers": 512})")->workers, 512);
+}
+
+TEST(MergeSettings, ChecksNumbers) {
+  for (const char* value : {"-0.1", "\"-1\"", "\"nan\"", "\"inf\"", "\"30s\"", "\"\"", "true", "[]",
+                            "1e300", "\"1e999\""}) {
+    EXPECT_EQ(ErrorOf(std::string("{\"timeout\": ") + value + "}").find("\n"), std::string::npos)
+        << value;
+  }
+  EXPECT_THAT(ErrorOf(R"({"timeout": -1})"), HasSubstr("expected a number of 0 to 31536000"));
+  EXPECT_EQ(FromFile(R"({"timeout": 0})")->timeout, 0);
+  EXPECT_EQ(FromFile(R"({"timeout": "0.25"})")->timeout, 0.25);
+}
+
+TEST(MergeSettings, ChecksTheOtherTypes) {
+  EXPECT_THAT(ErrorOf(R"({"preload_app": "maybe"})"), HasSubstr("expected true or false"));
+  EXPECT_THAT(ErrorOf(R"({"preload_app": 1})"), HasSubstr("expected true or false"));
+  EXPECT_THAT(ErrorOf(R"({"proc_name": 5})"), HasSubstr("invalid value 5 for proc_name"));
+  EXPECT_THAT(ErrorOf(R"({"raw_env": ["A=1", 2]})"),
+              HasSubstr("expected a string or a list of strings"));
+  EXPECT_THAT(ErrorOf(R"({"bind": []})"), HasSubstr("expected a string or a list of at least one"));
+  EXPECT_THAT(FromFile(R"({"raw_env": []})")->raw_env, IsEmpty());
+}
+
+TEST(MergeSettings, NamesTheChoices) {
+  EXPECT_EQ(ErrorOf(R"({"worker_class": "gevent"})"),
+            "worker class 'gevent' is not supported; choose sync or gthread (gunicorn.conf.py)");
+  EXPECT_EQ(ErrorOf(R"({"loglevel": "loud"})"),
+            "loglevel 'loud' is not supported; choose debug, info, warning, error or critical "
+            "(gunicorn.conf.py)");
+  EXPECT_THAT(ErrorOf(R"({"worker_class": 3})"), HasSubstr("worker class 3 is not supported"));
+  EXPECT_THAT(ErrorOf(R"({"worker_class": "sync|gthread"})"), HasSubstr("is not supported"));
+  EXPECT_THAT(ErrorOf(R"({"worker_class": ""})"), HasSubstr("is not supported"));
+}
+
+TEST(MergeSettings, ErrorsAreOneLine) {
+  EXPECT_EQ(
+      ErrorOf(R"({"workers": "a\nb"})"),
+      "invalid value 'a\\nb' for workers (gunicorn.conf.py): expected a whole number of 1 to 512");
+}
+
+TEST(MergeSettings, RefusesALayerThatIsNoObject) {
+  for (const char* values : {"", "[]", "3", "{", "null", "{\"workers\": 4"}) {
+    EXPECT_THAT(ErrorOf(values), HasSubstr("gunicorn.conf.py")) << values;
+  }
+}
+
+TEST(MergeSettings, TheOriginDecidesTheExitCode) {
+  const std::string bad = R"({"workers": "x"})";
+  EXPECT_EQ(MergeSettings({{"command line", bad}}).error().exit_code, exit_code::kUsage);
+  EXPECT_EQ(MergeSettings({{"GUNICORN_CMD_ARGS", bad}}).error().exit_code, exit_code::kUsage);
+  EXPECT_EQ(MergeSettings({{"gunicorn.conf.py", bad}}).error().exit_code, exit_code::kConfig);
+  EXPECT_EQ(MergeSettings({{"conf.py", R"({"worker_class": "x"})"}}).error().exit_code,
+            exit_code::kConfig);
+}
+
+class EnvironmentLayerTest : public testing::Test {
+ protected:
+  EnvironmentLayerTest() {
+    for (const char* name : {"WEB_CONCURRENCY", "PORT", "SENDFILE", "VIRTUAL_ENV"})
+      environment_.Set(name, {});
+  }
+  static Result<Settings> Merged() { return MergeSettings({EnvironmentLayer()}); }
+
+  ScopedEnvironment environment_;
+};
+
+TEST_F(EnvironmentLayerTest, IsEmptyWithoutVariables) {
+  EXPECT_EQ(*Merged(), Settings());
+  environment_.Set("PORT", "");
+  environment_.Set("WEB_CONCURRENCY", "");
+  EXPECT_EQ(*Merged(), Settings());
+}
+
+TEST_F(EnvironmentLayerTest, ReadsTheVariables) {
+  environment_.Set("WEB_CONCURRENCY", "3");
+  environment_.Set("PORT", "5000");
+  environment_.Set("SENDFILE", "no");
+  environment_.Set("VIRTUAL_ENV", "/srv/venv");
+  const auto settings = Merged();
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_EQ(settings->workers, 3);
+  EXPECT_THAT(settings->bind, ElementsAre("0.0.0.0:5000"));
+  EXPECT_FALSE(settings->sendfile);
+  EXPECT_EQ(settings->venv, "/srv/venv");
+}
+
+TEST_F(EnvironmentLayerTest, ErrorsNameTheVariable) {
+  environment_.Set("WEB_CONCURRENCY", "many");
+  EXPECT_EQ(
+      Merged().error().message,
+      "invalid value 'many' for workers (WEB_CONCURRENCY): expected a whole number of 1 to 512");
+  EXPECT_EQ(Merged().error().exit_code, exit_code::kConfig);
+  environment_.Set("WEB_CONCURRENCY", {});
+  environment_.Set("PORT", "http");
+  EXPECT_EQ(Merged().error().message,
+            "invalid value 'http' for bind (PORT): expected a port number of 0 to 65535");
+  environment_.Set("PORT", "65536");
+  EXPECT_FALSE(Merged());
+}
+
+TEST_F(EnvironmentLayerTest, BadUtf8DoesNoHarm) {
+  environment_.Set("WEB_CONCURRENCY", "\xff");
+  EXPECT_THAT(Merged().error().message, HasSubstr("WEB_CONCURRENCY"));
+}
+
+TEST_F(EnvironmentLayerTest, LayersAboveWin) {
+  environment_.Set("PORT", "5000");
+  EXPECT_THAT(
+      MergeSettings({EnvironmentLayer(), {"gunicorn.conf.py", R"({"bind": "unix:x"})"}})->bind,
+      ElementsAre("unix:x"));
+}
+
+TEST(SettingsToJson, ComesBackUnchanged) {
+  Settings settings;
+  EXPECT_EQ(*SettingsFromJson(SettingsToJson(settings)), settings);
+  settings.bind = {"unix:/run/\"x\".sock", "[::]:80"};
+  settings.workers = 7;
+  settings.timeout = 0.1;
+  settings.preload_app = true;
+  settings.sendfile = false;
+  settings.umask = 027;
+  settings.proc_name = "Bücher";
+  settings.raw_env = {"A=\n", "B=\\"};
+  const auto back = SettingsFromJson(SettingsToJson(settings));
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(*back, settings);
+}
+
+TEST(SettingsToJson, BearsWhatIsNotUtf8) {
+  Settings settings;
+  settings.proc_name = "\xff";
+  EXPECT_TRUE(SettingsFromJson(SettingsToJson(settings)));
+}
+
+TEST(SettingsFromJson, RefusesNonsense) {
+  EXPECT_FALSE(SettingsFromJson("nonsense"));
+  EXPECT_FALSE(SettingsFromJson(R"({"workers": "x"})"));
+}
+
+TEST(ChangedRestartSettings, NamesOnlyWhatAReloadCannotChange) {
+  const Settings before;
+  Settings after;
+  after.workers = 9;
+  after.bind = {"0.0.0.0:80"};
+  EXPECT_THAT(ChangedRestartSettings(before, after), IsEmpty());
+  after.pidfile = "/run/x.pid";
+  after.control_socket = "/run/x.sock";
+  EXPECT_THAT(ChangedRestartSettings(before, after), ElementsAre("pidfile", "control_socket"));
+}
+
+}  // namespace
+}  // namespace gunid
