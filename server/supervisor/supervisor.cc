@@ -92,8 +92,10 @@ int Supervisor::Run() {
     AfterTurn();
     if (!loop_.stopped()) loop_.RunOnce();
   }
-  if (serving_) serving_->zygote->KillAndWait();
-  if (facts_.state == "stopping") spdlog::info("Shutting down");
+  if (serving_) {
+    serving_->zygote->KillAndWait();
+    spdlog::info("Shutting down");
+  }
   return exit_code_;
 }
 
@@ -159,7 +161,6 @@ void Supervisor::Stop(bool quick) {
 
 void Supervisor::ReopenLogs() {
   if (Status reopened = ReopenLog(); !reopened) spdlog::error("{}", reopened.error().message);
-  if (serving_) serving_->zygote->Signal(SIGUSR1);
   for (const auto& [id, worker] : pool_.workers()) spawner_.SendSignal(worker, SIGUSR1);
 }
 
@@ -283,9 +284,10 @@ Status Supervisor::BecomeServer(const Settings& settings) {
 }
 
 void Supervisor::ZygoteLoadedSettings(ZygoteHandle& zygote, const SettingsLoaded& loaded) {
-  Generation* generation = Rolling(zygote) ? rollout_->generation.get() : serving_.get();
+  Generation* generation = GenerationOf(zygote);
+  if (generation == nullptr) return;
   // A zygote that replaces a dead one joins a generation whose settings stay as they are.
-  if (Rolling(zygote)) {
+  if (generation != serving_.get()) {
     if (Status accepted = AcceptSettings(*generation, loaded); !accepted) {
       return FailRollout({exit_code::kConfig, accepted.error().message, ""});
     }
@@ -296,22 +298,25 @@ void Supervisor::ZygoteLoadedSettings(ZygoteHandle& zygote, const SettingsLoaded
 }
 
 void Supervisor::ZygoteBecameReady(ZygoteHandle& zygote) {
+  const Generation* generation = GenerationOf(zygote);
+  if (generation == nullptr) return;
   spawner_.Register(zygote);
-  if (!Rolling(zygote)) {
+  if (generation == serving_.get()) {
     zygote_backoff_.Reset();
     return pool_.Tick();
   }
-  const Generation& generation = *rollout_->generation;
-  if (generation.settings.check_config) return Stop(true);
+  if (generation->settings.check_config) return Stop(true);
   rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kZygoteReady);
-  pool_.SetTimeouts(generation.settings);
-  if (!serving_) pool_.SetWanted(static_cast<int>(generation.settings.workers));
-  pool_.RollTo(generation.number);
+  pool_.SetTimeouts(generation->settings);
+  if (!serving_) pool_.SetWanted(static_cast<int>(generation->settings.workers));
+  pool_.RollTo(generation->number);
 }
 
 void Supervisor::ZygoteFailed(ZygoteHandle& zygote, const BootFailure& failure) {
+  const Generation* generation = GenerationOf(zygote);
+  if (generation == nullptr) return;
   spawner_.Unregister(zygote, failure);
-  if (Rolling(zygote)) return FailRollout(failure);
+  if (generation != serving_.get()) return FailRollout(failure);
   if (stopping_) return;
   // Workers serve on without it; only new ones need it.
   LogFailure("Zygote lost, starting another", failure);
@@ -377,7 +382,10 @@ void Supervisor::FinishRollout() {
 }
 
 void Supervisor::Discard(std::unique_ptr<Generation> generation, const BootFailure& why) {
-  if (generation->zygote) spawner_.Unregister(*generation->zygote, why);
+  if (generation->zygote) {
+    spawner_.Unregister(*generation->zygote, why);
+    if (stopping_) generation->zygote->KillAndWait();  // gunid must not end before it
+  }
   // Later: this may run inside a call of its zygote.
   loop_.Post([doomed = std::shared_ptr<Generation>(std::move(generation))] {});
 }
@@ -406,11 +414,11 @@ void Supervisor::WorkerFailedToBoot(const WorkerHandle& worker, const BootFailur
 
 void Supervisor::OnBootFailure(int generation, const BootFailure& failure) {
   if (stopping_) return;
-  if (rollout_ && rollout_->generation->number == generation) return FailRollout(failure);
+  if (CanFail(generation)) return FailRollout(failure);
   LogFailure("Worker failed to boot", failure);
   facts_.last_error = failure.message;
   const ErrorReport error{"boot_failed", failure.message, failure.traceback};
-  operations_.Fail(CommandId::kScale, 500, error);
+  operations_.Fail(CommandId::kScale, 500, error);  // the wanted number stays, and is tried again
   if (operations_.Waiting(CommandId::kRestart)) {
     pool_.CancelRestart();
     operations_.Fail(CommandId::kRestart, 500, error);
@@ -423,8 +431,7 @@ void Supervisor::WorkerCrashed(const WorkerHandle& worker, const std::string& ex
   const std::string message =
       "worker " + std::to_string(worker.id) + " (pid:" + std::to_string(worker.pid) + ") " + exit;
   loop_.Post([this, generation = worker.generation, message] {
-    if (rollout_ && rollout_->generation->number == generation)
-      FailRollout({exit_code::kBootError, message, ""});
+    if (CanFail(generation)) FailRollout({exit_code::kBootError, message, ""});
   });
 }
 
@@ -487,8 +494,16 @@ void Supervisor::ArmPoolTimer() {
   }
 }
 
-bool Supervisor::Rolling(const ZygoteHandle& zygote) const {
-  return rollout_ && rollout_->generation->zygote.get() == &zygote;
+// The rollout of that generation is under way, and the pool has not finished it in this turn of the loop.
+bool Supervisor::CanFail(int generation) const {
+  return rollout_ && rollout_->generation->number == generation &&
+         (rollout_->state != RolloutState::kRolling || pool_.rolling());
+}
+
+// nullptr: of one that was discarded in this turn of the loop.
+Generation* Supervisor::GenerationOf(const ZygoteHandle& zygote) const {
+  if (rollout_ && rollout_->generation->zygote.get() == &zygote) return rollout_->generation.get();
+  return serving_ && serving_->zygote.get() == &zygote ? serving_.get() : nullptr;
 }
 
 const Settings& Supervisor::settings() const {

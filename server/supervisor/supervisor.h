@@ -87,7 +87,8 @@ class Supervisor : public CommandSink, private ZygoteObserver, private PoolObser
   void ArmPoolTimer();
   void CheckRequestDeadlines();
 
-  [[nodiscard]] bool Rolling(const ZygoteHandle& zygote) const;
+  [[nodiscard]] bool CanFail(int generation) const;
+  [[nodiscard]] Generation* GenerationOf(const ZygoteHandle& zygote) const;
   [[nodiscard]] const Settings& settings()
       const;  // of the serving generation, or before there is one of the next
   [[nodiscard]] std::string StateName() const;

@@ -54,6 +54,8 @@ int Worker::Run() {
   // the supervisor as its parent: armed before, it would fire at the end of the intermediate
   // process of the double fork.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // The zygote's file may have been rotated away since it was opened.
+  if (Status reopened = ReopenLog(); !reopened) return FailToBoot(reopened.error());
   spdlog::info("Booting worker with pid: {}", getpid());
 
   PyRef application = std::move(options_.application);
