@@ -1,0 +1,271 @@
+#include "python/start_response.h"
+
+#include <structmember.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <string_view>
+
+#include "http/field_syntax.h"
+#include "python/gil.h"
+#include "python/py_text.h"
+#include "python/python_error.h"
+
+namespace gunid {
+namespace {
+
+bool Raise(PyObject* type, const char* message) {
+  PyErr_SetString(type, message);
+  return false;
+}
+
+// `text` as the bytes of a native string; nullopt with TypeError or ValueError.
+std::optional<std::string_view> NativeString(PyObject* text, const char* what) {
+  const auto view = Latin1View(text);
+  if (!view && PyUnicode_Check(text)) {
+    PyErr_Format(PyExc_ValueError, "%s has characters beyond Latin-1: %R", what, text);
+  } else if (!view) {
+    PyErr_Format(PyExc_TypeError, "%s must be str, not %.100s", what, Py_TYPE(text)->tp_name);
+  }
+  return view;
+}
+
+bool SetStatus(PyObject* status, ResponseHead& head) {
+  const auto line = NativeString(status, "status");
+  if (!line) return false;
+  const std::optional<int> code = ParseStatusLine(*line);
+  if (!code) {
+    PyErr_Format(PyExc_ValueError, "invalid status %R: expected 'NNN reason'", status);
+    return false;
+  }
+  head.status = *code;
+  head.status_line = *line;
+  return true;
+}
+
+bool CheckHeader(std::string_view name, std::string_view value, PyObject* item) {
+  if (IsHeaderName(name) && IsHeaderValue(value)) return true;
+  PyErr_Format(PyExc_ValueError, "invalid header: %R", item);
+  return false;
+}
+
+bool AddHeader(PyObject* item, ResponseHead& head) {
+  if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) {
+    PyErr_Format(PyExc_TypeError, "a header must be a tuple (name, value), not %R", item);
+    return false;
+  }
+  const auto name = NativeString(PyTuple_GET_ITEM(item, 0), "header name");
+  const auto value = name ? NativeString(PyTuple_GET_ITEM(item, 1), "header value") : std::nullopt;
+  if (!value || !CheckHeader(*name, *value, item)) return false;
+  head.headers.emplace_back(*name, *value);
+  return true;
+}
+
+// Raises the exception of an exc_info tuple again, with its traceback. Returns false.
+bool Reraise(PyObject* exc_info) {
+  PyObject* const value = PyTuple_GET_ITEM(exc_info, 1);
+  PyObject* const traceback = PyTuple_GET_ITEM(exc_info, 2);
+  if (!PyExceptionInstance_Check(value)) {
+    return Raise(PyExc_TypeError, "exc_info must be a tuple as of sys.exc_info()");
+  }
+  PyErr_Restore(PyRef::Borrow(PyExceptionInstance_Class(value)).Release(),
+                PyRef::Borrow(value).Release(),
+                traceback == Py_None ? nullptr : PyRef::Borrow(traceback).Release());
+  return false;
+}
+
+bool IsExcInfo(PyObject* object) {
+  return PyTuple_Check(object) && PyTuple_GET_SIZE(object) == 3 &&
+         (PyTuple_GET_ITEM(object, 2) == Py_None || PyTraceBack_Check(PyTuple_GET_ITEM(object, 2)));
+}
+
+}  // namespace
+
+bool WsgiResponse::Start(PyObject* status, PyObject* headers, PyObject* exc_info) {
+  if (exc_info != Py_None) {
+    if (!IsExcInfo(exc_info)) {
+      return Raise(PyExc_TypeError, "exc_info must be a tuple as of sys.exc_info()");
+    }
+    if (exchange_.head_sent()) return Reraise(exc_info);
+  } else if (started_) {
+    return Raise(PyExc_AssertionError, "start_response() was called again without exc_info");
+  }
+  return SetHead(status, headers);
+}
+
+bool WsgiResponse::SetHead(PyObject* status, PyObject* headers) {
+  ResponseHead head;
+  if (!SetStatus(status, head)) return false;
+  const PyRef items =
+      PyRef::Steal(PySequence_Fast(headers, "response headers must be a list of tuples"));
+  if (!items) return false;
+  const Py_ssize_t count = PySequence_Fast_GET_SIZE(items.get());
+  head.headers.reserve(static_cast<std::size_t>(count));
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    if (!AddHeader(PySequence_Fast_GET_ITEM(items.get(), i), head)) return false;
+  }
+  if (!HasSoundContentLength(head)) {
+    return Raise(PyExc_ValueError, "Content-Length must be given once, as a whole number");
+  }
+  head_ = std::move(head);
+  started_ = true;
+  return true;
+}
+
+bool WsgiResponse::SendHead(std::optional<std::uint64_t> known_length) {
+  if (exchange_.head_sent()) return true;
+  if (!started_) {
+    return Raise(PyExc_AssertionError, "the application did not call start_response()");
+  }
+  exchange_.SendHead(head_, known_length);
+  return true;
+}
+
+bool WsgiResponse::Write(PyObject* chunk, std::optional<std::uint64_t> known_length) {
+  if (!PyBytes_Check(chunk)) {
+    PyErr_Format(PyExc_TypeError, "the response body must be made of bytes, not %.100s",
+                 Py_TYPE(chunk)->tp_name);
+    return false;
+  }
+  const std::string_view bytes(PyBytes_AS_STRING(chunk),
+                               static_cast<std::size_t>(PyBytes_GET_SIZE(chunk)));
+  if (bytes.empty() || closed_) return true;
+  if (!SendHead(known_length)) return false;
+  const Exchange::WriteStatus status = exchange_.Write(bytes);
+  if (status == Exchange::WriteStatus::kFull) {
+    const GilReleased released;
+    closed_ = !exchange_.WaitForRoom(write_timeout_s_);
+  } else {
+    closed_ = status == Exchange::WriteStatus::kClosed;
+  }
+  return true;
+}
+
+bool WsgiResponse::SendFile(const FileRegion& file) {
+  if (!SendHead(file.size)) return false;
+  const std::uint64_t count = std::min(file.size, DeclaredLength().value_or(file.size));
+  const GilReleased released;  // the file may have to be read from a disk
+  closed_ = exchange_.SendFile(file.fd, file.offset, count) == Exchange::WriteStatus::kClosed;
+  return true;
+}
+
+bool WsgiResponse::wants_more() const {
+  if (!exchange_.head_sent()) return true;
+  return !closed_ && exchange_.surplus() == 0 && exchange_.framing() != BodyFraming::kNone;
+}
+
+std::optional<std::uint64_t> WsgiResponse::DeclaredLength() const {
+  for (const auto& [name, value] : head_.headers) {
+    if (EqualsIgnoreCase(name, "Content-Length")) return ParseContentLength(value);
+  }
+  return std::nullopt;
+}
+
+namespace {
+
+struct StartResponseObject {
+  PyObject base;
+  vectorcallfunc vectorcall;
+  WsgiResponse* response;  // null when detached
+};
+
+WsgiResponse* Response(PyObject* self) {
+  WsgiResponse* const response = reinterpret_cast<StartResponseObject*>(self)->response;
+  if (response == nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "start_response was used after its request was over");
+  }
+  return response;
+}
+
+// write(data): unlike an iterable, which is just not asked for more, the application has to be told
+// that the client is gone.
+PyObject* WriteMethod(PyObject* self, PyObject* data) {
+  return GuardCallback<PyObject*>(nullptr, [&]() -> PyObject* {
+    WsgiResponse* const response = Response(self);
+    if (response == nullptr || !response->Write(data)) return nullptr;
+    if (response->closed()) {
+      PyErr_SetString(PyExc_BrokenPipeError, "the client has closed the connection");
+      return nullptr;
+    }
+    Py_RETURN_NONE;
+  });
+}
+
+PyMethodDef kWrite = {"write", WriteMethod, METH_O, "write(data): sends bytes to the client."};
+
+// exc_info is the third argument, or a keyword. Returns null with TypeError.
+PyObject* ExcInfoArgument(PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+  const Py_ssize_t keyword_count = keywords != nullptr ? PyTuple_GET_SIZE(keywords) : 0;
+  if (count == 3 && keyword_count == 0) return arguments[2];
+  if (count == 2 && keyword_count == 0) return Py_None;
+  if (count == 2 && keyword_count == 1 &&
+      PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(keywords, 0), "exc_info") == 0) {
+    return arguments[2];
+  }
+  PyErr_SetString(PyExc_TypeError, "expected start_response(status, headers, exc_info=None)");
+  return nullptr;
+}
+
+PyObject* Call(PyObject* self, PyObject* const* arguments, std::size_t count_and_flag,
+               PyObject* keywords) {
+  return GuardCallback<PyObject*>(nullptr, [&]() -> PyObject* {
+    PyObject* const exc_info =
+        ExcInfoArgument(arguments, PyVectorcall_NARGS(count_and_flag), keywords);
+    WsgiResponse* const response = exc_info != nullptr ? Response(self) : nullptr;
+    if (response == nullptr || !response->Start(arguments[0], arguments[1], exc_info)) {
+      return nullptr;
+    }
+    return PyCFunction_New(&kWrite, self);
+  });
+}
+
+void Deallocate(PyObject* self) {
+  PyTypeObject* const type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+PyMemberDef kMembers[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(StartResponseObject, vectorcall), READONLY,
+     nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+PyType_Slot kSlots[] = {
+    {Py_tp_doc, const_cast<char*>("start_response(status, headers, exc_info=None) -> write")},
+    {Py_tp_dealloc, reinterpret_cast<void*>(Deallocate)},
+    {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+    {Py_tp_members, kMembers},
+    {0, nullptr},
+};
+
+PyType_Spec kSpec = {"gunid.StartResponse", sizeof(StartResponseObject), 0,
+                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL, kSlots};
+
+}  // namespace
+
+PyRef MakeStartResponseType() {
+  PyRef type = PyRef::Steal(PyType_FromSpec(&kSpec));
+  // Only the server makes these; Python code that tries gets a TypeError.
+  if (type) reinterpret_cast<PyTypeObject*>(type.get())->tp_new = nullptr;
+  return type;
+}
+
+PyRef NewStartResponse(const PyRef& type, WsgiResponse& response) {
+  auto* const type_object = reinterpret_cast<PyTypeObject*>(type.get());
+  PyRef callable = PyRef::Steal(type_object->tp_alloc(type_object, 0));
+  if (callable) {
+    auto* const self = reinterpret_cast<StartResponseObject*>(callable.get());
+    self->vectorcall = Call;
+    self->response = &response;
+  }
+  return callable;
+}
+
+void DetachStartResponse(const PyRef& start_response) {
+  if (start_response) {
+    reinterpret_cast<StartResponseObject*>(start_response.get())->response = nullptr;
+  }
+}
+
+}  // namespace gunid

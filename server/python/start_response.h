@@ -1,0 +1,61 @@
+// The application's side of a response (PEP 3333): start_response() and the write() it returns. GIL
+// held, but while a write waits for the client.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "engine/exchange.h"
+#include "http/response_head.h"
+#include "python/file_wrapper.h"
+#include "python/py_ref.h"
+
+namespace gunid {
+
+// What the application has said so far, and what of it has gone to the exchange. Lives on the stack
+// of one WsgiCall::Run; the functions that return false have set a Python exception.
+class WsgiResponse {
+ public:
+  WsgiResponse(Exchange& exchange, double write_timeout_s)
+      : exchange_(exchange), write_timeout_s_(write_timeout_s) {}
+
+  // start_response(status, headers, exc_info): may be called again with an exc_info, as long as no
+  // head was sent.
+  bool Start(PyObject* status, PyObject* headers, PyObject* exc_info);
+
+  // Sends the head, once. `known_length`: of the whole body, if it is known.
+  bool SendHead(std::optional<std::uint64_t> known_length);
+
+  // Sends a chunk, which must be bytes; an empty one does nothing. The head goes first.
+  bool Write(PyObject* chunk, std::optional<std::uint64_t> known_length = std::nullopt);
+
+  // Sends the head and a file as the body, as far as the declared Content-Length goes.
+  bool SendFile(const FileRegion& file);
+
+  // The client is gone, or has not taken anything for too long.
+  [[nodiscard]] bool closed() const { return closed_; }
+
+  // False when more of the body would be thrown away: the client is gone, has all that was
+  // declared, or asked for the head only.
+  [[nodiscard]] bool wants_more() const;
+
+ private:
+  bool SetHead(PyObject* status, PyObject* headers);
+  [[nodiscard]] std::optional<std::uint64_t> DeclaredLength() const;
+
+  Exchange& exchange_;
+  const double write_timeout_s_;
+  ResponseHead head_;
+  bool started_ = false;
+  bool closed_ = false;
+};
+
+// The callable that is the application's second argument. Each returns nothing with a Python
+// exception set.
+PyRef MakeStartResponseType();
+PyRef NewStartResponse(const PyRef& type, WsgiResponse& response);
+
+// The request is over: from now on start_response and write raise RuntimeError.
+void DetachStartResponse(const PyRef& start_response);
+
+}  // namespace gunid

@@ -1,0 +1,176 @@
+#include "python/wsgi_call.h"
+
+#include <spdlog/spdlog.h>
+
+#include <array>
+#include <optional>
+#include <string_view>
+
+#include "gunid/exit_codes.h"
+#include "python/file_wrapper.h"
+#include "python/python_error.h"
+#include "python/start_response.h"
+#include "python/wsgi_environ.h"
+#include "python/wsgi_input.h"
+
+namespace gunid {
+namespace {
+
+// Without the query, which may hold secrets.
+std::string_view PathOf(const Exchange& exchange) {
+  const std::string_view target = exchange.request().target;
+  return target.substr(0, target.find('?'));
+}
+
+void LogException(const Exchange& exchange) {
+  spdlog::error("Error handling request {}\n{}", PathOf(exchange), FetchPythonError().traceback);
+}
+
+bool IsPlainSequence(PyObject* object) {
+  return PyList_CheckExact(object) || PyTuple_CheckExact(object);
+}
+
+// Of all items of a list or tuple; nullopt with TypeError if one of them is not bytes: found here,
+// it still makes a proper 500.
+std::optional<std::uint64_t> TotalLength(PyObject* sequence) {
+  std::uint64_t total = 0;
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(sequence); ++i) {
+    PyObject* const item = PySequence_Fast_GET_ITEM(sequence, i);
+    if (!PyBytes_Check(item)) {
+      PyErr_Format(PyExc_TypeError, "the response body must be made of bytes, not %.100s",
+                   Py_TYPE(item)->tp_name);
+      return std::nullopt;
+    }
+    total += static_cast<std::uint64_t>(PyBytes_GET_SIZE(item));
+  }
+  return total;
+}
+
+// The functions that return false have set a Python exception.
+
+bool SendSequence(PyObject* sequence, WsgiResponse& response) {
+  const std::optional<std::uint64_t> length = TotalLength(sequence);
+  if (!length) return false;
+  // A write may let other threads run, and these may change a list.
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(sequence) && response.wants_more(); ++i) {
+    const PyRef item = PyRef::Borrow(PySequence_Fast_GET_ITEM(sequence, i));
+    if (!response.Write(item.get(), length)) return false;
+  }
+  return true;
+}
+
+bool SendIterable(PyObject* iterable, WsgiResponse& response) {
+  const PyRef iterator = PyRef::Steal(PyObject_GetIter(iterable));
+  if (!iterator) return false;
+  while (response.wants_more()) {
+    const PyRef chunk = PyRef::Steal(PyIter_Next(iterator.get()));
+    if (!chunk) return PyErr_Occurred() == nullptr;
+    if (!response.Write(chunk.get())) return false;
+  }
+  return true;
+}
+
+bool CallClose(PyObject* result) {
+  if (IsPlainSequence(result)) return true;
+  const PyRef close = PyRef::Steal(PyObject_GetAttrString(result, "close"));
+  if (close) return static_cast<bool>(PyRef::Steal(PyObject_CallNoArgs(close.get())));
+  if (PyErr_ExceptionMatches(PyExc_AttributeError) == 0) return false;
+  PyErr_Clear();
+  return true;
+}
+
+void Succeed(Exchange& exchange, const WsgiResponse& response) {
+  exchange.Finish();
+  if (response.closed()) return;
+  if (exchange.shortfall() > 0) {
+    spdlog::warn("Response to {} is {} bytes shorter than its Content-Length", PathOf(exchange),
+                 exchange.shortfall());
+  } else if (exchange.surplus() > 0) {
+    spdlog::warn("Response to {} is longer than its Content-Length and was cut", PathOf(exchange));
+  }
+}
+
+void Fail(Exchange& exchange, const WsgiResponse& response) {
+  if (response.closed() && PyErr_ExceptionMatches(PyExc_BrokenPipeError) != 0) {
+    PyErr_Clear();  // write() raised it because the client is gone: nobody's error
+    exchange.Abort();
+    return;
+  }
+  LogException(exchange);
+  exchange.SendError(500, "");  // aborts where a part of the response has gone out
+}
+
+}  // namespace
+
+struct WsgiCall::Impl {
+  PyRef application;
+  WsgiOptions options;
+  FileWrapper file_wrapper;
+  WsgiEnviron environ;
+  PyRef input_type;
+  PyRef start_response_type;
+
+  bool Create();
+  PyRef CallApplication(Exchange& exchange, const PyRef& input, const PyRef& start_response);
+  bool SendBody(PyObject* result, WsgiResponse& response) const;
+  void RunApplication(Exchange& exchange, WsgiResponse& response, const PyRef& input,
+                      const PyRef& start_response);
+};
+
+bool WsgiCall::Impl::Create() {
+  if (!file_wrapper.Create() || !environ.Create(options, file_wrapper.type())) return false;
+  input_type = MakeWsgiInputType();
+  if (input_type) start_response_type = MakeStartResponseType();
+  return static_cast<bool>(start_response_type);
+}
+
+PyRef WsgiCall::Impl::CallApplication(Exchange& exchange, const PyRef& input,
+                                      const PyRef& start_response) {
+  const PyRef variables = environ.Build(exchange, input);
+  if (!variables) return {};
+  PyObject* const arguments[] = {variables.get(), start_response.get()};
+  return PyRef::Steal(PyObject_Vectorcall(application.get(), arguments, 2, nullptr));
+}
+
+bool WsgiCall::Impl::SendBody(PyObject* result, WsgiResponse& response) const {
+  const auto file = options.sendfile ? file_wrapper.Region(result) : std::nullopt;
+  const bool sent = file                      ? response.SendFile(*file)
+                    : IsPlainSequence(result) ? SendSequence(result, response)
+                                              : SendIterable(result, response);
+  return sent && response.SendHead(0);  // if there was no body to send it with
+}
+
+void WsgiCall::Impl::RunApplication(Exchange& exchange, WsgiResponse& response, const PyRef& input,
+                                    const PyRef& start_response) {
+  const PyRef result = start_response ? CallApplication(exchange, input, start_response) : PyRef();
+  if (result && SendBody(result.get(), response)) {
+    Succeed(exchange, response);
+  } else {
+    Fail(exchange, response);
+  }
+  if (result && !CallClose(result.get())) LogException(exchange);
+}
+
+WsgiCall::WsgiCall(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+WsgiCall::~WsgiCall() = default;
+
+Result<std::unique_ptr<WsgiCall>> WsgiCall::Create(PyRef application, const WsgiOptions& options) {
+  auto impl = std::make_unique<Impl>();
+  impl->application = std::move(application);
+  impl->options = options;
+  if (!impl->Create()) return FetchError("cannot prepare WSGI calls", exit_code::kConfig);
+  return std::unique_ptr<WsgiCall>(new WsgiCall(std::move(impl)));
+}
+
+void WsgiCall::Run(Exchange& exchange) {
+  WsgiResponse response(exchange, impl_->options.write_timeout_s);
+  const PyRef input = NewWsgiInput(impl_->input_type, exchange.body());
+  const PyRef start_response =
+      input ? NewStartResponse(impl_->start_response_type, response) : PyRef();
+  impl_->RunApplication(exchange, response, input, start_response);
+  DetachWsgiInput(input);
+  DetachStartResponse(start_response);
+}
+
+}  // namespace gunid

@@ -1,0 +1,308 @@
+#include "python/wsgi_environ.h"
+
+#include "gunid/version.h"
+#include "http/field_syntax.h"
+#include "http/request_target.h"
+#include "python/py_text.h"
+#include "python/wsgi_call.h"
+
+namespace gunid {
+namespace {
+
+// Names that clients make up must not grow the cache: it takes names up to a length and a number.
+// The usual ones are there from the start, so they cannot be kept out either.
+constexpr std::size_t kMaxCachedNames = 512;
+constexpr std::size_t kMaxCachedNameLength = 64;
+
+constexpr std::string_view kCommonHeaders[] = {
+    "Host",
+    "User-Agent",
+    "Accept",
+    "Accept-Charset",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Authorization",
+    "Cache-Control",
+    "Connection",
+    "Content-Encoding",
+    "Content-Type",
+    "Cookie",
+    "Date",
+    "Expect",
+    "Forwarded",
+    "If-Match",
+    "If-Modified-Since",
+    "If-None-Match",
+    "Origin",
+    "Pragma",
+    "Priority",
+    "Range",
+    "Referer",
+    "Sec-Fetch-Dest",
+    "Sec-Fetch-Mode",
+    "Sec-Fetch-Site",
+    "TE",
+    "Traceparent",
+    "Upgrade-Insecure-Requests",
+    "X-CSRFToken",
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+    "X-Real-IP",
+    "X-Request-ID",
+};
+
+constexpr std::string_view kCommonTexts[] = {
+    "",        "/",   "GET",        "HEAD",  "POST",      "PUT",      "PATCH",    "DELETE",
+    "OPTIONS", "*/*", "keep-alive", "close", "127.0.0.1", "HTTP/1.0", "HTTP/1.1",
+};
+
+PyRef Interned(const char* text) {
+  return PyRef::Steal(PyUnicode_InternFromString(text));
+}
+
+bool Set(PyObject* dict, const PyRef& key, const PyRef& value) {
+  return key && value && PyDict_SetItem(dict, key.get(), value.get()) == 0;
+}
+
+bool Set(PyObject* dict, const char* key, const PyRef& value) {
+  return Set(dict, Interned(key), value);
+}
+
+PyRef Bool(bool value) {
+  return PyRef::Steal(PyBool_FromLong(value ? 1 : 0));
+}
+
+// A text stream on the error log's descriptor, which it does not close.
+PyRef OpenErrors(int fd) {
+  const PyRef io = PyRef::Steal(PyImport_ImportModule("io"));
+  if (!io) return {};
+  // open(file, mode, buffering, encoding, errors, newline, closefd); buffering 1: by line.
+  return PyRef::Steal(PyObject_CallMethod(io.get(), "open", "isissOO", fd, "w", 1, "utf-8",
+                                          "backslashreplace", Py_None, Py_False));
+}
+
+// "HTTP_X_REAL_IP" of "x-real-ip".
+std::string VariableName(std::string_view header) {
+  std::string name = "HTTP_";
+  name.reserve(name.size() + header.size());
+  for (const char c : header) {
+    const bool lower = c >= 'a' && c <= 'z';
+    name += c == '-' ? '_' : static_cast<char>(lower ? c - 'a' + 'A' : c);
+  }
+  return name;
+}
+
+std::string LowerCase(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
+// Fields that have no variable of their own. The length of the body is taken from the body itself,
+// which is complete before the application is called. That goes for a chunked one as well: it gets
+// the true CONTENT_LENGTH and no HTTP_TRANSFER_ENCODING, because most frameworks read just
+// CONTENT_LENGTH bytes and would find such a body empty. A name with an underscore is dropped, as
+// it would pass for the same name with a dash (Gunicorn's header_map).
+bool IsLeftOut(std::string_view name) {
+  return EqualsIgnoreCase(name, "Content-Length") || EqualsIgnoreCase(name, "Transfer-Encoding") ||
+         name.find('_') != std::string_view::npos;
+}
+
+struct HostAndPort {
+  std::string_view host;
+  std::string_view port;
+};
+
+// Of a Host field; the defaults for what it lacks.
+HostAndPort SplitHost(std::string_view field) {
+  HostAndPort split{field, "80"};
+  const std::size_t colon = field.rfind(':');
+  if (colon != std::string_view::npos && field.find(']', colon) == std::string_view::npos) {
+    split.host = field.substr(0, colon);
+    if (colon + 1 < field.size()) split.port = field.substr(colon + 1);
+  }
+  if (split.host.empty()) split.host = "localhost";
+  return split;
+}
+
+}  // namespace
+
+bool WsgiEnviron::Create(const WsgiOptions& options, PyObject* file_wrapper) {
+  for (const std::string_view text : kCommonTexts) {
+    if (!(texts_[std::string(text)] = Latin1(text))) return false;
+  }
+  for (const std::string_view name : kCommonHeaders) {
+    if (!KeyOf(name).key || !KeyOf(LowerCase(name)).key) return false;
+  }
+  return CreateKeys() && ReadScriptName() && CreateBase(options, file_wrapper);
+}
+
+bool WsgiEnviron::CreateKeys() {
+  const std::pair<PyRef*, const char*> names[] = {
+      {&keys_.request_method, "REQUEST_METHOD"},   {&keys_.path_info, "PATH_INFO"},
+      {&keys_.query_string, "QUERY_STRING"},       {&keys_.raw_uri, "RAW_URI"},
+      {&keys_.server_protocol, "SERVER_PROTOCOL"}, {&keys_.server_name, "SERVER_NAME"},
+      {&keys_.server_port, "SERVER_PORT"},         {&keys_.remote_addr, "REMOTE_ADDR"},
+      {&keys_.remote_port, "REMOTE_PORT"},         {&keys_.content_length, "CONTENT_LENGTH"},
+      {&keys_.wsgi_input, "wsgi.input"},
+  };
+  for (const auto& [key, name] : names) {
+    *key = Interned(name);
+    if (!*key) return false;
+  }
+  return true;
+}
+
+// From os.environ rather than getenv(): raw_env and the configuration file may have set it there.
+bool WsgiEnviron::ReadScriptName() {
+  const PyRef os = PyRef::Steal(PyImport_ImportModule("os"));
+  const PyRef environ = os ? PyRef::Steal(PyObject_GetAttrString(os.get(), "environb")) : PyRef();
+  const PyRef value =
+      environ ? PyRef::Steal(PyObject_CallMethod(environ.get(), "get", "yy", "SCRIPT_NAME", ""))
+              : PyRef();
+  if (!value || !PyBytes_Check(value.get())) return false;
+  script_name_ = PyBytes_AS_STRING(value.get());
+  while (script_name_.ends_with('/')) script_name_.pop_back();
+  return true;
+}
+
+bool WsgiEnviron::CreateBase(const WsgiOptions& options, PyObject* file_wrapper) {
+  base_ = PyRef::Steal(PyDict_New());
+  if (!base_) return false;
+  PyObject* const base = base_.get();
+  return Set(base, "wsgi.version", PyRef::Steal(Py_BuildValue("(ii)", 1, 0))) &&
+         Set(base, "wsgi.url_scheme", Interned("http")) &&
+         Set(base, "wsgi.errors", OpenErrors(options.errors_fd)) &&
+         Set(base, "wsgi.multithread", Bool(options.multithread)) &&
+         Set(base, "wsgi.multiprocess", Bool(options.multiprocess)) &&
+         Set(base, "wsgi.run_once", Bool(false)) &&
+         Set(base, "wsgi.input_terminated", Bool(true)) &&
+         Set(base, "wsgi.file_wrapper", PyRef::Borrow(file_wrapper)) &&
+         Set(base, "SERVER_SOFTWARE", Interned("gunid/" GUNID_VERSION)) &&
+         Set(base, "SCRIPT_NAME", Latin1(script_name_));
+}
+
+// The base with SERVER_NAME and SERVER_PORT of the listener. Listeners are few and stay.
+PyRef WsgiEnviron::BaseOf(const ListenerAddress& listener) {
+  for (const auto& [address, base] : bases_) {
+    if (address == listener) return base;
+  }
+  PyRef base = PyRef::Steal(PyDict_Copy(base_.get()));
+  if (!base) return {};
+  if (listener.family != ListenerAddress::Family::kUnix &&
+      (!Set(base.get(), keys_.server_name, Latin1(listener.host)) ||
+       !Set(base.get(), keys_.server_port, Latin1(std::to_string(listener.port))))) {
+    return {};
+  }
+  bases_.emplace_back(listener, base);
+  return base;
+}
+
+PyRef WsgiEnviron::Build(Exchange& exchange, const PyRef& input) {
+  const RequestHead& request = exchange.request();
+  const PyRef base = BaseOf(exchange.listener());
+  PyRef environ = base ? PyRef::Steal(PyDict_Copy(base.get())) : PyRef();
+  if (!environ || !Set(environ.get(), keys_.wsgi_input, input) ||
+      !SetRequestLine(environ.get(), request) || !SetPeer(environ.get(), exchange) ||
+      !SetHeaders(environ.get(), request)) {
+    return {};
+  }
+  if ((request.chunked || request.content_length) &&
+      !Set(environ.get(), keys_.content_length, Latin1(std::to_string(exchange.body().size())))) {
+    return {};
+  }
+  return environ;
+}
+
+bool WsgiEnviron::SetRequestLine(PyObject* environ, const RequestHead& request) {
+  const auto target = SplitTarget(request.method, request.target);
+  if (!target) {
+    PyErr_SetString(PyExc_ValueError, "the request target has no path");
+    return false;
+  }
+  return Set(environ, keys_.request_method, Text(request.method)) &&
+         Set(environ, keys_.raw_uri, Text(request.target)) &&
+         Set(environ, keys_.query_string, Text(target->query)) &&
+         Set(environ, keys_.server_protocol,
+             Text(request.minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1")) &&
+         SetPath(environ, target->path);
+}
+
+bool WsgiEnviron::SetPath(PyObject* environ, std::string_view encoded_path) {
+  if (script_name_.empty() && encoded_path.find('%') == std::string_view::npos) {
+    return Set(environ, keys_.path_info, Text(encoded_path));
+  }
+  const std::string path = PercentDecode(encoded_path);
+  const std::size_t prefix = script_name_.size();
+  if (path.starts_with(script_name_) &&
+      (prefix == 0 || path.size() == prefix || path[prefix] == '/')) {
+    return Set(environ, keys_.path_info, Latin1(std::string_view(path).substr(prefix)));
+  }
+  PyErr_Format(PyExc_ValueError, "the request path does not start with SCRIPT_NAME '%s'",
+               script_name_.c_str());
+  return false;
+}
+
+bool WsgiEnviron::SetPeer(PyObject* environ, const Exchange& exchange) {
+  if (!Set(environ, keys_.remote_addr, Text(exchange.peer().host))) return false;
+  if (exchange.listener().family == ListenerAddress::Family::kUnix) {
+    return SetUnixServer(environ, exchange.request());
+  }
+  return Set(environ, keys_.remote_port, Latin1(std::to_string(exchange.peer().port)));
+}
+
+// A Unix socket has neither name nor port, and PEP 3333 allows neither to be empty: they are the
+// client's word.
+bool WsgiEnviron::SetUnixServer(PyObject* environ, const RequestHead& request) {
+  const HostAndPort server = SplitHost(request.Find("Host").value_or(""));
+  return Set(environ, keys_.server_name, Latin1(server.host)) &&
+         Set(environ, keys_.server_port, Latin1(server.port));
+}
+
+bool WsgiEnviron::SetHeaders(PyObject* environ, const RequestHead& request) {
+  for (const HeaderField& field : request.headers) {
+    const HeaderKey header = KeyOf(field.name);
+    if (header.left_out) continue;
+    PyRef value = Text(field.value);
+    if (!header.key || !value) return false;
+    if (PyObject* const earlier = PyDict_GetItemWithError(environ, header.key.get())) {
+      const PyRef separator = Latin1(header.separator);
+      const PyRef start =
+          separator ? PyRef::Steal(PyUnicode_Concat(earlier, separator.get())) : PyRef();
+      value = start ? PyRef::Steal(PyUnicode_Concat(start.get(), value.get())) : PyRef();
+    }
+    if (!Set(environ, header.key, value)) return false;
+  }
+  return true;
+}
+
+WsgiEnviron::HeaderKey WsgiEnviron::KeyOf(std::string_view name) {
+  const auto found = header_keys_.find(name);
+  if (found != header_keys_.end()) return found->second;
+  HeaderKey header;
+  header.left_out = IsLeftOut(name);
+  if (EqualsIgnoreCase(name, "Content-Type")) {
+    header.key = Interned("CONTENT_TYPE");
+  } else if (!header.left_out) {
+    header.key = Latin1(VariableName(name));
+  }
+  if (EqualsIgnoreCase(name, "Cookie")) header.separator = "; ";
+  if (name.size() <= kMaxCachedNameLength && header_keys_.size() < kMaxCachedNames &&
+      (header.key || header.left_out)) {
+    header_keys_.emplace(name, header);
+  }
+  return header;
+}
+
+PyRef WsgiEnviron::Text(std::string_view bytes) const {
+  constexpr std::size_t kLongestCommonText = 10;
+  if (bytes.size() <= kLongestCommonText) {
+    const auto found = texts_.find(bytes);
+    if (found != texts_.end()) return found->second;
+  }
+  return Latin1(bytes);
+}
+
+}  // namespace gunid
