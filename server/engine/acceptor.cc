@@ -1,0 +1,103 @@
+#include "engine/acceptor.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <chrono>
+
+#include "base/result.h"
+#include "engine/engine.h"
+
+namespace gunid {
+namespace {
+
+constexpr std::chrono::milliseconds kRetryDelay(100);
+
+PeerAddress ToPeerAddress(const sockaddr_storage& address) {
+  std::array<char, INET6_ADDRSTRLEN> host{};
+  if (address.ss_family == AF_INET) {
+    const auto& ipv4 = reinterpret_cast<const sockaddr_in&>(address);
+    ::inet_ntop(AF_INET, &ipv4.sin_addr, host.data(), host.size());
+    return {host.data(), ntohs(ipv4.sin_port)};
+  }
+  if (address.ss_family == AF_INET6) {
+    const auto& ipv6 = reinterpret_cast<const sockaddr_in6&>(address);
+    ::inet_ntop(AF_INET6, &ipv6.sin6_addr, host.data(), host.size());
+    return {host.data(), ntohs(ipv6.sin6_port)};
+  }
+  return {};
+}
+
+// Nothing to accept, or a connection that was gone before it was accepted.
+bool IsHarmless(int error) {
+  return error == EAGAIN || error == EWOULDBLOCK || error == EINTR || error == ECONNABORTED ||
+         error == EPROTO || error == EPERM;
+}
+
+}  // namespace
+
+Acceptor::Acceptor(Engine& engine, const Listener& listener)
+    : engine_(engine), listener_(listener) {
+  if (listener.address.family == ListenerAddress::Family::kUnix) return;
+  // Accepted sockets inherit it: no call for each connection.
+  const int on = 1;
+  ::setsockopt(listener.fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+Acceptor::~Acceptor() {
+  SetActive(false);
+  engine_.loop().Cancel(retry_timer_);
+}
+
+void Acceptor::SetActive(bool active) {
+  if (active == active_) return;
+  active_ = active;
+  Watch();
+}
+
+void Acceptor::Watch() {
+  const bool wanted = active_ && retry_timer_ == 0;
+  if (wanted == watched_) return;
+  if (!wanted) {
+    engine_.loop().Remove(listener_.fd.get(), this);
+    watched_ = false;
+  } else if (engine_.loop().Add(listener_.fd.get(), EPOLLIN | EPOLLEXCLUSIVE, this)) {
+    watched_ = true;
+  } else {
+    BackOff();
+  }
+}
+
+void Acceptor::OnEvents(std::uint32_t /*events*/) {
+  if (!engine_.may_accept()) return;
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  UniqueFd socket(::accept4(listener_.fd.get(), reinterpret_cast<sockaddr*>(&address), &length,
+                            SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (socket) {
+    failing_ = false;
+    engine_.Admit(std::move(socket), ToPeerAddress(address), listener_.address);
+  } else if (!IsHarmless(errno)) {
+    BackOff();
+  }
+}
+
+// A level-triggered listener would report the same connection again at once, without end.
+void Acceptor::BackOff() {
+  if (!failing_) {
+    spdlog::error("{}; trying again every {} ms",
+                  Errno("accept on " + listener_.address.ToString()).message, kRetryDelay.count());
+  }
+  failing_ = true;
+  retry_timer_ = engine_.loop().RunAfter(kRetryDelay, [this] {
+    retry_timer_ = 0;
+    Watch();
+  });
+  Watch();
+}
+
+}  // namespace gunid

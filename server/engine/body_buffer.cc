@@ -1,0 +1,95 @@
+#include "engine/body_buffer.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace gunid {
+namespace {
+
+constexpr std::size_t kWindow = 64 * 1024;
+constexpr std::size_t kKeptCapacity = 4096;  // of an idle connection
+
+std::string TemporaryDirectory() {
+  const char* directory = std::getenv("TMPDIR");
+  return directory != nullptr && *directory != '\0' ? directory : "/tmp";
+}
+
+Result<UniqueFd> OpenUnnamedFile() {
+  const std::string directory = TemporaryDirectory();
+  UniqueFd file(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (file) return file;
+  // Some file systems have no O_TMPFILE.
+  std::string path = directory + "/gunid-body-XXXXXX";
+  file.Reset(::mkostemp(path.data(), O_CLOEXEC));
+  if (!file) return Errno("temporary file for a request body in " + directory);
+  ::unlink(path.c_str());
+  return file;
+}
+
+Status WriteAll(int file, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(file, bytes.data(), bytes.size());
+    if (written >= 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(written));
+    } else if (errno != EINTR) {
+      return Errno("write a request body to a temporary file");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Status BodyBuffer::Append(std::string_view bytes) {
+  if (!file_ && memory_.size() + bytes.size() > kMemoryLimit) {
+    if (Status status = Spill(); !status.ok()) return status;
+  }
+  if (file_) {
+    if (Status status = WriteAll(file_.get(), bytes); !status.ok()) return status;
+  } else {
+    memory_.append(bytes);
+  }
+  size_ += bytes.size();
+  return {};
+}
+
+Status BodyBuffer::Spill() {
+  Result<UniqueFd> file = OpenUnnamedFile();
+  if (!file.ok()) return file.error();
+  if (Status status = WriteAll(file->get(), memory_); !status.ok()) return status;
+  file_ = std::move(*file);
+  memory_.clear();
+  return {};
+}
+
+std::string_view BodyBuffer::Peek() {
+  if (remaining() == 0) return {};
+  if (file_ && position_ >= window_start_ + memory_.size()) ReadWindow();
+  return std::string_view(memory_).substr(position_ - window_start_);
+}
+
+void BodyBuffer::ReadWindow() {
+  memory_.resize(std::min<std::uint64_t>(kWindow, remaining()));
+  window_start_ = position_;
+  ssize_t got;
+  do {
+    got = ::pread(file_.get(), memory_.data(), memory_.size(), static_cast<off_t>(position_));
+  } while (got < 0 && errno == EINTR);
+  memory_.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+}
+
+void BodyBuffer::Consume(std::size_t count) {
+  position_ += std::min<std::uint64_t>(count, remaining());
+}
+
+void BodyBuffer::Clear() {
+  memory_.clear();
+  if (memory_.capacity() > kKeptCapacity) memory_.shrink_to_fit();
+  size_ = position_ = window_start_ = 0;
+  file_.Reset();
+}
+
+}  // namespace gunid

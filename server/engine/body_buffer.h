@@ -1,0 +1,44 @@
+// The body of one request, complete before the application is called: in memory up to a limit, then
+// in an unnamed temporary file. Filled by the engine's thread, then read by the one executor thread
+// that runs the exchange.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace gunid {
+
+class BodyBuffer {
+ public:
+  static constexpr std::size_t kMemoryLimit = 512 * 1024;
+
+  // Engine thread.
+  Status Append(std::string_view bytes);  // fails when the temporary file cannot be made or written
+  void Clear();                           // for the next request; frees memory and file
+
+  // Executor thread.
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+  [[nodiscard]] std::uint64_t remaining() const { return size_ - position_; }
+  // The next bytes, at least one unless the end is reached or the file cannot be read; valid until
+  // the next call. Take them with Consume().
+  std::string_view Peek();
+  void Consume(std::size_t count);
+
+ private:
+  Status Spill();
+  void ReadWindow();
+
+  std::string
+      memory_;  // all of the body, or once it is in the file a window of it that is being read
+  std::uint64_t size_ = 0;
+  std::uint64_t position_ = 0;
+  std::uint64_t window_start_ = 0;  // offset of memory_ in the file
+  UniqueFd file_;
+};
+
+}  // namespace gunid

@@ -1,0 +1,175 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <csignal>
+
+#include "engine/acceptor.h"
+#include "engine/connection.h"
+
+namespace gunid {
+namespace {
+
+constexpr double kLingerSeconds = 2;
+constexpr std::chrono::seconds kMaxWait(1);  // so that the heartbeat goes on when nothing happens
+constexpr std::chrono::milliseconds kHeartbeatResolution(100);
+
+}  // namespace
+
+Engine::Engine(const EngineOptions& options, std::vector<Listener>& listeners, Executor& executor,
+               SlotWriter slot, std::function<void(std::uint64_t)> on_request_done)
+    : options_(options),
+      executor_(executor),
+      capacity_(executor.capacity()),
+      keeps_alive_(executor.keeps_alive() && options.keepalive_s > 0),
+      slot_(slot),
+      on_request_done_(std::move(on_request_done)),
+      idle_deadlines_(loop_, options.keepalive_s),
+      read_deadlines_(loop_, options.request_read_s),
+      write_deadlines_(loop_, options.write_s),
+      linger_deadlines_(loop_, kLingerSeconds) {
+  // sendfile has no MSG_NOSIGNAL.
+  std::signal(SIGPIPE, SIG_IGN);
+  for (const Listener& listener : listeners) {
+    acceptors_.push_back(std::make_unique<Acceptor>(*this, listener));
+  }
+}
+
+Engine::~Engine() = default;
+
+void Engine::Run() {
+  thread_ = std::this_thread::get_id();
+  executor_.Start(*this);
+  loop_.set_wait_observer(&executor_);
+  for (PrepareTurn(); !finished(); PrepareTurn()) {
+    loop_.RunOnce(ready_.empty() ? Nanoseconds(kMaxWait) : Nanoseconds(0));
+    TakeCompleted();
+    RunReady();
+  }
+  loop_.set_wait_observer(nullptr);
+  CutConnections();
+  if (in_flight_ == 0) executor_.Stop();
+}
+
+void Engine::PrepareTurn() {
+  Heartbeat();
+  if (draining_ && !drain_announced_) {
+    drain_announced_ = true;
+    for (const auto& connection : connections_) connection->Drain();
+  }
+  free_.insert(free_.end(), closed_.begin(), closed_.end());
+  closed_.clear();
+  const bool accepting = may_accept();
+  for (const auto& acceptor : acceptors_) acceptor->SetActive(accepting);
+}
+
+void Engine::Heartbeat() {
+  const TimePoint now = Clock().Now();
+  if (now - last_heartbeat_ < kHeartbeatResolution) return;
+  last_heartbeat_ = now;
+  slot_.Heartbeat(static_cast<std::uint64_t>(now.time_since_epoch().count()));
+}
+
+bool Engine::may_accept() const {
+  return !draining_ && !stopped_ && in_flight_ < capacity_ &&
+         open_connections_ < options_.max_connections;
+}
+
+void Engine::Admit(UniqueFd socket, PeerAddress peer, const ListenerAddress& listener) {
+  if (free_.empty()) {
+    connections_.push_back(std::make_unique<Connection>(*this));
+    free_.push_back(connections_.back().get());
+  }
+  Connection& connection = *free_.back();
+  free_.pop_back();
+  ++open_connections_;
+  slot_.ConnectionAccepted();
+  connection.Open(std::move(socket), std::move(peer), listener);
+}
+
+void Engine::Closed(Connection& connection) {
+  --open_connections_;
+  closed_.push_back(&connection);
+}
+
+bool Engine::Dispatch(Connection& connection) {
+  if (in_flight_ < capacity_ && waiting_.empty() && !stopped_) return Execute(connection);
+  waiting_.push_back(&connection);
+  return false;
+}
+
+void Engine::Withdraw(Connection& connection) {
+  std::erase(waiting_, &connection);
+}
+
+bool Engine::Execute(Connection& connection) {
+  ++in_flight_;
+  Exchange& exchange = connection.BeginExecution();
+  submitted_ = &exchange;
+  executor_.Submit(exchange);
+  const bool completed = submitted_ == nullptr;
+  submitted_ = nullptr;
+  if (completed) EndExecution(connection);
+  return completed;
+}
+
+void Engine::EndExecution(Connection& connection) {
+  --in_flight_;
+  connection.EndExecution();
+  ++requests_done_;
+  if (on_request_done_) on_request_done_(requests_done_);
+}
+
+void Engine::Completed(Exchange& exchange) {
+  if (std::this_thread::get_id() == thread_ && submitted_ == &exchange) {
+    submitted_ = nullptr;  // Execute() goes on with it, so that pipelined requests do not recurse
+    return;
+  }
+  bool first;
+  {
+    const std::lock_guard lock(mutex_);
+    first = completed_.empty();
+    completed_.push_back(&exchange);
+    any_completed_.store(true, std::memory_order_relaxed);
+  }
+  if (first) loop_.Wake();
+}
+
+void Engine::TakeCompleted() {
+  if (!any_completed_.load(std::memory_order_relaxed)) return;
+  {
+    const std::lock_guard lock(mutex_);
+    taken_.swap(completed_);
+    any_completed_.store(false, std::memory_order_relaxed);
+  }
+  for (Exchange* exchange : taken_) {
+    Connection& connection = Connection::Of(*exchange);
+    EndExecution(connection);
+    connection.Proceed();
+  }
+  taken_.clear();
+  RunWaiting();
+}
+
+void Engine::RunWaiting() {
+  while (!waiting_.empty() && in_flight_ < capacity_ && !stopped_) {
+    Connection& connection = *waiting_.front();
+    waiting_.pop_front();
+    if (Execute(connection)) connection.Proceed();
+  }
+}
+
+void Engine::ContinueLater(Connection& connection) {
+  ready_.push_back(&connection);
+}
+
+void Engine::RunReady() {
+  if (ready_.empty()) return;
+  const std::vector<Connection*> ready = std::exchange(ready_, {});
+  for (Connection* connection : ready) connection->Proceed();
+}
+
+void Engine::CutConnections() {
+  for (const auto& connection : connections_) connection->Cut();
+}
+
+}  // namespace gunid

@@ -1,0 +1,124 @@
+// The I/O half of a worker: accepts, reads, parses, buffers, writes, times out. Runs on the
+// worker's main thread, in its event loop; no Python in it. The executor runs the application
+// (engine/executor.h).
+//
+// States of the engine: running -> draining (no accepting, idle connections closed, the rest
+// finishes) -> done.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "engine/deadline_queue.h"
+#include "engine/executor.h"
+#include "engine/input_buffer.h"
+#include "http/request_parser.h"
+#include "ipc/listeners.h"
+#include "ipc/scoreboard.h"
+
+namespace gunid {
+
+class Acceptor;
+class Connection;
+
+struct EngineOptions {
+  RequestLimits limits;
+  int max_connections = 1000;  // worker_connections
+  double keepalive_s = 2;      // idle between requests; 0: connections are not kept
+  double request_read_s = 30;  // for a request head, and without any progress of a body; then 408
+  double write_s = 30;         // without any progress of a response
+};
+
+class Engine : public CompletionSink {
+ public:
+  // All references outlive the engine. `on_request_done` is called on the engine's thread after
+  // each request with the number of requests that have been completed (for max_requests).
+  Engine(const EngineOptions& options, std::vector<Listener>& listeners, Executor& executor,
+         SlotWriter slot, std::function<void(std::uint64_t)> on_request_done);
+  ~Engine() override;
+
+  EventLoop& loop() { return loop_; }
+
+  // Serves until a drain is complete or Stop() was called. If requests were still being executed at
+  // a Stop, their threads go on using the engine's memory and the executor was not stopped: the
+  // process has to end without destroying either.
+  void Run();
+  // Engine thread. Takes nothing new, finishes what is in flight; Run() returns when it is done.
+  void Drain() { draining_ = true; }
+  // Engine thread. Run() returns at once; connections are cut.
+  void Stop() { stopped_ = true; }
+
+  void Completed(Exchange& exchange) override;
+
+ private:
+  friend class Acceptor;
+  friend class Connection;
+
+  // For acceptors.
+  [[nodiscard]] bool may_accept() const;
+  void Admit(UniqueFd socket, PeerAddress peer, const ListenerAddress& listener);
+
+  // For connections.
+  [[nodiscard]] bool may_keep_alive() const { return keeps_alive_ && !draining_; }
+  // Runs the connection's complete request, or queues it while the executor is full. True: the
+  // response is complete already.
+  bool Dispatch(Connection& connection);
+  void Withdraw(Connection& connection);       // out of the queue: the client is gone
+  void ContinueLater(Connection& connection);  // it has more to do, but it is the others' turn
+  void Closed(Connection& connection);
+
+  [[nodiscard]] bool finished() const { return stopped_ || (draining_ && open_connections_ == 0); }
+  void PrepareTurn();
+  bool Execute(Connection& connection);
+  void EndExecution(Connection& connection);
+  void TakeCompleted();
+  void RunWaiting();
+  void RunReady();
+  void Heartbeat();
+  void CutConnections();
+
+  const EngineOptions options_;
+  Executor& executor_;
+  const int capacity_;
+  const bool keeps_alive_;
+  SlotWriter slot_;
+  const std::function<void(std::uint64_t)> on_request_done_;
+
+  EventLoop loop_;
+  DeadlineQueue idle_deadlines_;
+  DeadlineQueue read_deadlines_;
+  DeadlineQueue write_deadlines_;
+  DeadlineQueue linger_deadlines_;
+  BufferPool buffers_;
+
+  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  std::vector<std::unique_ptr<Connection>> connections_;  // open, closed in this turn, and free
+  std::vector<Connection*> free_;
+  std::vector<Connection*> closed_;  // in this turn: still on the call stack, perhaps
+  std::vector<Connection*> ready_;   // to be continued in the next turn
+  std::deque<Connection*> waiting_;  // have a complete request, the executor is full
+  int open_connections_ = 0;
+  int in_flight_ = 0;  // submitted and not completed
+  std::uint64_t requests_done_ = 0;
+  bool draining_ = false;
+  bool drain_announced_ = false;
+  bool stopped_ = false;
+  TimePoint last_heartbeat_;
+
+  std::thread::id thread_;         // that runs the engine
+  Exchange* submitted_ = nullptr;  // while its Submit() runs and it is not completed
+
+  std::mutex mutex_;
+  std::vector<Exchange*> completed_;  // by other threads; guarded by mutex_
+  std::atomic<bool> any_completed_{false};
+  std::vector<Exchange*> taken_;  // scratch of TakeCompleted
+};
+
+}  // namespace gunid

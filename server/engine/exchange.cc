@@ -1,0 +1,145 @@
+#include "engine/exchange.h"
+
+#include <poll.h>
+
+#include <array>
+#include <cassert>
+#include <charconv>
+
+#include "http/status_text.h"
+
+namespace gunid {
+namespace {
+
+constexpr std::size_t kHighWater = 256 * 1024;  // pending output: the executor should wait
+constexpr std::size_t kLowWater = 64 * 1024;    // it may go on
+constexpr std::string_view kChunkEnd = "\r\n";
+constexpr std::string_view kLastChunk = "0\r\n\r\n";
+
+// The line before the data of a chunk.
+class ChunkSize {
+ public:
+  explicit ChunkSize(std::uint64_t size) {
+    char* end = std::to_chars(text_.data(), text_.data() + text_.size(), size, 16).ptr;
+    *end++ = '\r';
+    *end++ = '\n';
+    length_ = static_cast<std::size_t>(end - text_.data());
+  }
+  [[nodiscard]] std::string_view view() const { return {text_.data(), length_}; }
+
+ private:
+  std::array<char, 18> text_;  // 16 digits, CR, LF
+  std::size_t length_;
+};
+
+}  // namespace
+
+void Exchange::Start(const RequestHead& request, bool may_keep_alive) {
+  request_ = &request;
+  encoded_ = {};
+  status_ = 0;
+  body_bytes_ = surplus_ = 0;
+  may_keep_alive_ = may_keep_alive;
+  head_sent_ = finished_ = failed_ = false;
+  scoreboard_entry_ = -1;
+  output_.Clear();
+}
+
+void Exchange::SendHead(const ResponseHead& head, std::optional<std::uint64_t> known_length) {
+  ResponseContext context;
+  context.head_request = request_->method == "HEAD";
+  context.minor_version = request_->minor_version;
+  context.keep_alive = may_keep_alive_ && !draining_.load(std::memory_order_relaxed);
+  context.known_length = known_length;
+  encoded_ = EncodeHead(head, context, output_.queue());
+  status_ = head.status;
+  head_sent_ = true;
+}
+
+Exchange::WriteStatus Exchange::Write(std::string_view chunk) {
+  assert(head_sent_);
+  if (finished_ || failed_) return WriteStatus::kClosed;
+  chunk = chunk.substr(0, Admit(chunk.size()));
+  if (chunk.empty()) return WriteStatus::kOk;
+  if (encoded_.framing != BodyFraming::kChunked) return ToStatus(output_.Write({chunk}));
+  return ToStatus(output_.Write({ChunkSize(chunk.size()).view(), chunk, kChunkEnd}));
+}
+
+Exchange::WriteStatus Exchange::SendFile(int file, off_t offset, std::uint64_t count) {
+  assert(head_sent_);
+  if (finished_ || failed_) return WriteStatus::kClosed;
+  count = Admit(count);
+  if (count == 0) return WriteStatus::kOk;
+  if (encoded_.framing != BodyFraming::kChunked) {
+    return ToStatus(output_.WriteFile(file, offset, count));
+  }
+  output_.queue().append(ChunkSize(count).view());
+  const WriteStatus status = ToStatus(output_.WriteFile(file, offset, count));
+  if (status == WriteStatus::kClosed) return status;
+  output_.queue().append(kChunkEnd);
+  return status;
+}
+
+std::uint64_t Exchange::Admit(std::uint64_t count) {
+  std::uint64_t admitted = count;
+  if (encoded_.framing == BodyFraming::kNone) {
+    admitted = 0;
+  } else if (encoded_.framing == BodyFraming::kContentLength) {
+    admitted = std::min(count, encoded_.content_length - body_bytes_);
+    surplus_ += count - admitted;
+  }
+  body_bytes_ += admitted;
+  return admitted;
+}
+
+Exchange::WriteStatus Exchange::ToStatus(Output::Progress progress) {
+  if (progress == Output::Progress::kFailed) failed_ = true;
+  if (failed_) return WriteStatus::kClosed;
+  return output_.pending_bytes() > kHighWater ? WriteStatus::kFull : WriteStatus::kOk;
+}
+
+bool Exchange::WaitForRoom(double timeout_s) {
+  const int timeout_ms = timeout_s > 0 ? static_cast<int>(timeout_s * 1000) : -1;
+  while (!failed_) {
+    if (ToStatus(output_.Flush()) == WriteStatus::kClosed) break;
+    if (output_.pending_bytes() < kLowWater) return true;
+    pollfd socket{socket_, POLLOUT, 0};
+    if (::poll(&socket, 1, timeout_ms) == 0) failed_ = true;
+  }
+  return false;
+}
+
+void Exchange::Finish() {
+  if (finished_ || failed_) return;
+  if (!head_sent_) return SendError(500, "");
+  if (shortfall() > 0) encoded_.keep_alive = false;
+  const bool chunked = encoded_.framing == BodyFraming::kChunked;
+  ToStatus(chunked ? output_.Write({kLastChunk}) : output_.Flush());
+  finished_ = true;
+}
+
+void Exchange::Abort() {
+  failed_ = true;
+}
+
+void Exchange::SendError(int status, std::string_view detail) {
+  if (bytes_on_wire()) return Abort();
+  output_.Clear();
+  body_bytes_ = surplus_ = 0;
+  may_keep_alive_ = false;
+  const std::string page = ErrorPage(status, detail);
+  ResponseHead head;
+  head.status = status;
+  head.status_line = std::to_string(status) + " " + std::string(ReasonPhrase(status));
+  head.headers = {{"Content-Type", "text/html; charset=utf-8"}};
+  SendHead(head, page.size());
+  Write(page);
+  Finish();
+}
+
+std::uint64_t Exchange::shortfall() const {
+  if (encoded_.framing != BodyFraming::kContentLength) return 0;
+  return encoded_.content_length - body_bytes_;
+}
+
+}  // namespace gunid

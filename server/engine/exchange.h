@@ -1,0 +1,118 @@
+// One request with its response: what the engine hands to an executor, and all that an executor
+// sees of a connection.
+//
+// Ownership. An Exchange is a member of its Connection and is used again for each request on it.
+// Every field belongs to the engine thread until Executor::Submit, to the one executor thread that
+// runs it from then until it calls Executor's completion (python/executor_*.cc), and to the engine
+// thread again after that. Nothing is locked: the hand-over (a queue with a mutex, or the same
+// thread) orders the memory. While the exchange runs the engine neither reads from nor writes to
+// the socket, and does not free the connection.
+//
+//   field                    engine thread               executor thread
+//   request, body, peer      writes before Submit        reads
+//   output                   flushes after completion    writes
+//   framing, counters        reads after completion      writes
+//   draining (atomic)        writes at any time          reads when the head is sent
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "engine/body_buffer.h"
+#include "engine/output.h"
+#include "http/request_head.h"
+#include "http/response_head.h"
+#include "ipc/listeners.h"
+
+namespace gunid {
+
+// The other end of a connection; numeric. Both are "" / 0 for a Unix socket.
+struct PeerAddress {
+  std::string host;
+  int port = 0;
+};
+
+class Connection;
+
+class Exchange {
+ public:
+  enum class WriteStatus {
+    kOk,
+    kFull,    // accepted, but much is pending: call WaitForRoom before writing more
+    kClosed,  // the client is gone, or the response is complete already; nothing more will be sent
+  };
+
+  // Request. Views stay valid until the exchange is completed.
+  [[nodiscard]] const RequestHead& request() const { return *request_; }
+  BodyBuffer& body() { return body_; }
+  [[nodiscard]] const PeerAddress& peer() const { return *peer_; }
+  [[nodiscard]] const ListenerAddress& listener() const { return *listener_; }
+  [[nodiscard]] int socket() const { return socket_; }
+
+  // Response: SendHead, any number of Write or one SendFile, then Finish or Abort. Executor thread.
+  //
+  // `known_length`: of the whole body where the application's iterable tells it (a list of one
+  // item). The head is kept and goes out with the first bytes of the body.
+  void SendHead(const ResponseHead& head, std::optional<std::uint64_t> known_length);
+  WriteStatus Write(std::string_view chunk);
+  // `count` bytes of a regular file from `offset`, by sendfile. The caller keeps the descriptor.
+  WriteStatus SendFile(int file, off_t offset, std::uint64_t count);
+  // Blocks until most of what is pending has been sent. False: the client is gone or took nothing
+  // for `timeout_s`. To be called without the GIL.
+  bool WaitForRoom(double timeout_s);
+  // The body is complete. A body shorter than its Content-Length closes the connection; see
+  // shortfall().
+  void Finish();
+  // The response cannot be completed: the connection is closed so that the client sees it is
+  // truncated.
+  void Abort();
+  // A whole small response of the server's own, before any head was sent; the connection is closed
+  // after it.
+  void SendError(int status, std::string_view detail);
+
+  [[nodiscard]] bool head_sent() const { return head_sent_; }  // SendHead was called
+  [[nodiscard]] bool bytes_on_wire() const { return output_.bytes_sent() > 0; }
+  [[nodiscard]] int status() const { return status_; }
+  [[nodiscard]] BodyFraming framing() const { return encoded_.framing; }
+  [[nodiscard]] std::uint64_t body_bytes() const {
+    return body_bytes_;
+  }  // sent or pending, unframed
+  // Bytes that the application declared and did not deliver; valid after Finish().
+  [[nodiscard]] std::uint64_t shortfall() const;
+  // Bytes beyond the declared Content-Length that were dropped.
+  [[nodiscard]] std::uint64_t surplus() const { return surplus_; }
+
+ private:
+  friend class Connection;
+
+  // Engine thread: before Submit, and for an answer that the engine gives by itself. `request` is
+  // only borrowed.
+  void Start(const RequestHead& request, bool may_keep_alive);
+
+  WriteStatus ToStatus(Output::Progress progress);
+  // How much of `count` bytes more the framing lets through; counts the rest as surplus.
+  std::uint64_t Admit(std::uint64_t count);
+
+  const RequestHead* request_ = nullptr;
+  const PeerAddress* peer_ = nullptr;
+  const ListenerAddress* listener_ = nullptr;
+  int socket_ = -1;
+  BodyBuffer body_;
+  Output output_;
+  EncodedHead encoded_;
+  int status_ = 0;
+  std::uint64_t body_bytes_ = 0;
+  std::uint64_t surplus_ = 0;
+  bool may_keep_alive_ = false;
+  bool head_sent_ = false;
+  bool finished_ = false;
+  bool failed_ = false;                // close without ceremony
+  std::atomic<bool> draining_{false};  // the worker retires: answer with Connection: close
+  int scoreboard_entry_ = -1;
+  Connection* connection_ = nullptr;  // that it is a member of
+};
+
+}  // namespace gunid

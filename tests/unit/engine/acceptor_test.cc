@@ -1,0 +1,154 @@
+#include "engine/acceptor.h"
+
+#include <sys/resource.h>
+#include <sys/un.h>
+
+#include "engine/engine_fixture.h"
+#include "support/temporary_directory.h"
+
+namespace gunid {
+namespace {
+
+using AcceptorTest = EngineTest;
+
+double CpuSeconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+         static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+TEST_F(AcceptorTest, TellsTheAddressesOfBothEnds) {
+  std::string peer;
+  int listener_port = 0;
+  Start<InlineFake>([&](Exchange& exchange) {
+    peer = exchange.peer().host + ":" + std::to_string(exchange.peer().port);
+    listener_port = exchange.listener().port;
+    Echo(exchange);
+  });
+  Client client(port_);
+  sockaddr_in own{};
+  socklen_t length = sizeof own;
+  ::getsockname(client.fd(), reinterpret_cast<sockaddr*>(&own), &length);
+  client.Send(Get("/"));
+  ASSERT_TRUE(client.ReadResponse());
+  Drain();
+  Join();
+  EXPECT_EQ(peer, "127.0.0.1:" + std::to_string(ntohs(own.sin_port)));
+  EXPECT_EQ(listener_port, port_);
+}
+
+TEST_F(AcceptorTest, SmallResponsesAreNotDelayed) {
+  int no_delay = 0;
+  Start<InlineFake>([&no_delay](Exchange& exchange) {
+    socklen_t length = sizeof no_delay;
+    ::getsockopt(exchange.socket(), IPPROTO_TCP, 1 /* TCP_NODELAY */, &no_delay, &length);
+    Echo(exchange);
+  });
+  Client client(port_);
+  client.Send(Get("/"));
+  ASSERT_TRUE(client.ReadResponse());
+  Drain();
+  Join();
+  EXPECT_NE(no_delay, 0);
+}
+
+TEST_F(AcceptorTest, PausesAtTheMostConnectionsAndResumes) {
+  options_.max_connections = 2;
+  options_.keepalive_s = 60;
+  Start<InlineFake>(Echo);
+  Client first(port_);
+  Client second(port_);
+  for (Client* client : {&first, &second}) {
+    client->Send(Get("/"));
+    ASSERT_TRUE(client->ReadResponse());
+  }
+  Client third(port_);
+  third.Send(Get("/third"));
+  const double cpu = CpuSeconds();
+  pollfd socket{third.fd(), POLLIN, 0};
+  EXPECT_EQ(::poll(&socket, 1, 200), 0);
+  EXPECT_LT(CpuSeconds() - cpu, 0.1);
+  EXPECT_EQ(scoreboard_->Counters(0).connections, 2U);
+  first.Close();
+  EXPECT_EQ(third.ReadResponse()->body, "GET /third ");
+}
+
+TEST_F(AcceptorTest, LeavesConnectionsToOtherWorkersWhileTheExecutorIsFull) {
+  Gate gate;
+  Start<ThreadedFake>(
+      [&gate](Exchange& exchange) {
+        gate.Arrive();
+        Echo(exchange);
+      },
+      1);
+  Client first(port_);
+  first.Send(Get("/1"));
+  ASSERT_TRUE(gate.WaitForArrivals(1));
+  WaitForTurn();
+  Client second(port_);
+  second.Send(Get("/2"));
+  WaitForTurn();
+  EXPECT_EQ(scoreboard_->Counters(0).connections, 1U);
+  gate.Open();
+  EXPECT_TRUE(first.ReadResponse());
+  EXPECT_EQ(second.ReadResponse()->body, "GET /2 ");
+}
+
+TEST_F(AcceptorTest, TriesAgainAfterAFailureWithoutABusyLoop) {
+  // Not listening yet: the loop reports it all the time, and accept fails.
+  Listener listener{{}, UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0))};
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  ASSERT_EQ(::bind(listener.fd.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
+  ::getsockname(listener.fd.get(), reinterpret_cast<sockaddr*>(&address), &length);
+  const int late_fd = listener.fd.get();
+  listeners_.push_back(std::move(listener));
+
+  const double cpu = CpuSeconds();
+  Start<InlineFake>(Echo);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_LT(CpuSeconds() - cpu, 0.1);
+  Client other(port_);  // the other listener is served
+  other.Send(Get("/"));
+  EXPECT_TRUE(other.ReadResponse());
+
+  ASSERT_EQ(::listen(late_fd, 8), 0);
+  Client client(ntohs(address.sin_port));
+  client.Send(Get("/late"));
+  EXPECT_EQ(client.ReadResponse()->body, "GET /late ");
+}
+
+TEST_F(AcceptorTest, AcceptsOnUnixSockets) {
+  const TemporaryDirectory directory;
+  ListenerAddress address;
+  address.family = ListenerAddress::Family::kUnix;
+  address.path = directory.path() + "/socket";
+  Result<Listener> listener = OpenListener(address, 64, 0);
+  ASSERT_TRUE(listener.ok()) << listener.error().message;
+  listeners_.push_back(std::move(*listener));
+  std::string peer = "unset";
+  Start<InlineFake>([&peer](Exchange& exchange) {
+    peer = exchange.peer().host;
+    Echo(exchange);
+  });
+  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM, 0));
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  address.path.copy(name.sun_path, sizeof name.sun_path - 1);
+  ASSERT_EQ(::connect(socket.get(), reinterpret_cast<sockaddr*>(&name), sizeof name), 0);
+  const std::string request = Get("/");
+  ASSERT_EQ(::send(socket.get(), request.data(), request.size(), 0),
+            static_cast<ssize_t>(request.size()));
+  char answer[12];
+  ASSERT_EQ(::recv(socket.get(), answer, sizeof answer, MSG_WAITALL), 12);
+  EXPECT_EQ(std::string_view(answer, 12), "HTTP/1.1 200");
+  Drain();
+  Join();
+  EXPECT_EQ(peer, "");
+}
+
+}  // namespace
+}  // namespace gunid

@@ -1,0 +1,106 @@
+#include "engine/input_buffer.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace gunid {
+namespace {
+
+class InputBufferTest : public testing::Test {
+ protected:
+  void Put(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const std::span<char> room = buffer_.MakeRoom(parser_);
+      const std::size_t count = std::min(bytes.size(), room.size());
+      ASSERT_GT(count, 0U);
+      bytes.copy(room.data(), count);
+      buffer_.Received(count);
+      bytes.remove_prefix(count);
+    }
+  }
+
+  RequestParser::State Feed() {
+    std::size_t consumed = 0;
+    const auto state = parser_.Feed(buffer_.unparsed(), consumed, [](std::string_view) {});
+    buffer_.Parsed(consumed);
+    return state;
+  }
+
+  BufferPool pool_;
+  RequestParser parser_{RequestLimits{0, 0, 0}};
+  InputBuffer buffer_{pool_};
+};
+
+TEST_F(InputBufferTest, TakesItsMemoryFromThePoolAndGivesItBack) {
+  Put("x");
+  const char* memory = buffer_.unparsed().data();
+  buffer_.Release();
+  EXPECT_FALSE(buffer_.has_unparsed());
+  EXPECT_EQ(pool_.Take().get(), memory);
+}
+
+TEST_F(InputBufferTest, TheHeadSurvivesGrowth) {
+  Put("GET /target HTTP/1.1\r\nHost: test\r\nX-Long: ");
+  EXPECT_EQ(Feed(), RequestParser::State::kNeedMore);
+  const std::string value(10 * BufferPool::kBufferSize, 'v');
+  Put(value);
+  EXPECT_EQ(Feed(), RequestParser::State::kNeedMore);
+  Put("\r\n\r\n");
+  ASSERT_EQ(Feed(), RequestParser::State::kHeadComplete);
+  EXPECT_EQ(parser_.head().target, "/target");
+  EXPECT_TRUE(parser_.head().Find("x-long") == value);
+}
+
+TEST_F(InputBufferTest, TheHeadSurvivesAMoveToTheFront) {
+  const std::string first =
+      "GET /first HTTP/1.1\r\nHost: test\r\nX: " + std::string(12'000, 'x') + "\r\n\r\n";
+  const std::string second = "GET /second HTTP/1.1\r\nHost: other\r\nX: ";
+  Put(first + second);
+  ASSERT_EQ(Feed(), RequestParser::State::kHeadComplete);
+  ASSERT_EQ(Feed(), RequestParser::State::kMessageComplete);
+  buffer_.EndMessage();
+  parser_.Reset();
+  EXPECT_EQ(buffer_.unparsed(), second);
+  EXPECT_EQ(Feed(), RequestParser::State::kNeedMore);
+  const std::string value(8'000, 'y');
+  Put(value + "\r\n\r\n");
+  ASSERT_EQ(Feed(), RequestParser::State::kHeadComplete);
+  EXPECT_EQ(parser_.head().target, "/second");
+  EXPECT_EQ(parser_.head().Find("host"), "other");
+  EXPECT_TRUE(parser_.head().Find("x") == value);
+}
+
+TEST_F(InputBufferTest, ABodyUsesTheSameRoomAgain) {
+  Put("POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\n");
+  ASSERT_EQ(Feed(), RequestParser::State::kHeadComplete);
+  buffer_.EndHead();
+  const char* room = buffer_.MakeRoom(parser_).data();
+  for (int i = 0; i < 9; ++i) {
+    Put(std::string(10'000, 'b'));
+    ASSERT_EQ(Feed(), RequestParser::State::kNeedMore);
+    buffer_.DropParsedBody();
+    EXPECT_EQ(buffer_.MakeRoom(parser_).data(), room);
+  }
+  Put(std::string(10'000, 'b') + "GET /next");
+  ASSERT_EQ(Feed(), RequestParser::State::kMessageComplete);
+  EXPECT_EQ(parser_.head().target, "/upload");
+  buffer_.EndMessage();
+  EXPECT_EQ(buffer_.unparsed(), "GET /next");
+}
+
+TEST_F(InputBufferTest, HasALimit) {
+  const std::string block(1 << 20, 'x');
+  std::size_t held = 0;
+  while (!buffer_.MakeRoom(parser_).empty() && held < 2 * InputBuffer::kMaxCapacity) {
+    const std::span<char> room = buffer_.MakeRoom(parser_);
+    const std::size_t count = std::min(room.size(), block.size());
+    block.copy(room.data(), count);
+    buffer_.Received(count);
+    held += count;
+  }
+  EXPECT_EQ(held, InputBuffer::kMaxCapacity);
+}
+
+}  // namespace
+}  // namespace gunid

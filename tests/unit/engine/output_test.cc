@@ -1,0 +1,102 @@
+#include "engine/output.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <csignal>
+
+namespace gunid {
+namespace {
+
+class OutputTest : public testing::Test {
+ protected:
+  OutputTest() {
+    int ends[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    server_.Reset(ends[0]);
+    client_.Reset(ends[1]);
+    output_.Attach(server_.get());
+  }
+
+  std::string Receive() {
+    std::string bytes;
+    char buffer[65536];
+    ssize_t got;
+    while ((got = ::recv(client_.get(), buffer, sizeof buffer, 0)) > 0) {
+      bytes.append(buffer, static_cast<std::size_t>(got));
+    }
+    return bytes;
+  }
+
+  // What arrives until all is written.
+  std::string ReceiveAll() {
+    std::string bytes = Receive();
+    while (output_.Flush() == Output::Progress::kBlocked) bytes += Receive();
+    EXPECT_TRUE(output_.empty());
+    return bytes + Receive();
+  }
+
+  UniqueFd server_;
+  UniqueFd client_;
+  Output output_;
+};
+
+TEST_F(OutputTest, QueuedBytesGoOutWithTheNextWrite) {
+  output_.queue().append("head ");
+  EXPECT_EQ(Receive(), "");
+  EXPECT_EQ(output_.bytes_sent(), 0U);
+  EXPECT_EQ(output_.pending_bytes(), 5U);
+  EXPECT_EQ(output_.Write({"one ", "", "two"}), Output::Progress::kDone);
+  EXPECT_EQ(Receive(), "head one two");
+  EXPECT_EQ(output_.bytes_sent(), 12U);
+  EXPECT_TRUE(output_.empty());
+}
+
+TEST_F(OutputTest, KeepsInOrderWhatTheSocketDoesNotTake) {
+  std::string expected;
+  Output::Progress progress = Output::Progress::kDone;
+  for (int i = 0; i < 100; ++i) {
+    const std::string line = std::to_string(i) + "\n";
+    const std::string data(10'000 + i, static_cast<char>('a' + i % 26));
+    progress = output_.Write({line, data, "end"});
+    expected += line + data + "end";
+  }
+  EXPECT_EQ(progress, Output::Progress::kBlocked);
+  EXPECT_EQ(output_.total_bytes(), expected.size());
+  EXPECT_TRUE(ReceiveAll() == expected);
+  EXPECT_EQ(output_.bytes_sent(), expected.size());
+}
+
+TEST_F(OutputTest, BytesThatFollowAPendingFileComeAfterIt) {
+  std::string content(3'000'000, '\0');
+  for (std::size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i >> 7);
+  UniqueFd file(::memfd_create("content", 0));
+  ASSERT_EQ(::write(file.get(), content.data(), content.size()),
+            static_cast<ssize_t>(content.size()));
+  output_.queue().append("before");
+  EXPECT_EQ(output_.WriteFile(file.get(), 100, content.size() - 100), Output::Progress::kBlocked);
+  file.Reset();  // the output has its own
+  output_.queue().append("after");
+  EXPECT_EQ(output_.Write({"!"}), Output::Progress::kBlocked);
+  EXPECT_FALSE(output_.empty());
+  EXPECT_TRUE(ReceiveAll() == "before" + content.substr(100) + "after!");
+}
+
+TEST_F(OutputTest, FailsWithoutASignalWhenTheClientIsGone) {
+  client_.Reset();
+  EXPECT_EQ(output_.Write({"x"}), Output::Progress::kFailed);
+  output_.queue().append("x");
+  EXPECT_EQ(output_.Flush(), Output::Progress::kFailed);
+}
+
+TEST_F(OutputTest, ClearForgetsWhatIsPending) {
+  output_.queue().append("old");
+  output_.Clear();
+  EXPECT_TRUE(output_.empty());
+  EXPECT_EQ(output_.Write({"new"}), Output::Progress::kDone);
+  EXPECT_EQ(Receive(), "new");
+}
+
+}  // namespace
+}  // namespace gunid
