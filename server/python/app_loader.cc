@@ -175,7 +175,8 @@ Result<PyRef> LoadApp(const std::string& specification) {
     return LoadError("Failed to find application object: '" + app->expression + "'");
   }
   if (PyCallable_Check(application->get()) == 0) {
-    return LoadError("Application object must be callable.");
+    return LoadError("Application object must be callable: '" + app->expression + "' in '" +
+                     app->module + "' is of type " + Py_TYPE(application->get())->tp_name);
   }
   return application;
 }

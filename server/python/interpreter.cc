@@ -215,6 +215,13 @@ void EnableGarbageCollection() {
   CallGc("enable");
 }
 
+void ReseedNumpy() {
+  PyObject* const random = PyDict_GetItemString(PyImport_GetModuleDict(), "numpy.random");
+  if (random == nullptr) return;
+  const PyRef seeded = PyRef::Steal(PyObject_CallMethod(random, "seed", nullptr));
+  if (!seeded) spdlog::warn("numpy.random could not be seeded: {}", FetchPythonError().summary);
+}
+
 void FinalizePython() {
   if (Py_FinalizeEx() != 0) spdlog::warn("Python could not flush its output when it ended");
 }

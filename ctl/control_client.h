@@ -1,0 +1,26 @@
+// One request to the control API over its Unix socket, with a limit on the wait for the answer.
+// Blocking.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "gunid/control_api.h"
+
+namespace gunid {
+
+struct Reply {
+  enum class Outcome { kAnswered, kCannotConnect, kTimedOut, kBroken };
+
+  Outcome outcome = Outcome::kBroken;
+  int http_status = 0;  // if answered
+  std::string body;     // if answered: a JSON document
+  std::string error;    // if not: one line
+};
+
+// `argument` is sent if the command takes one. Without a timeout it waits for as long as the server
+// lives.
+Reply SendCommand(const std::string& socket_path, const CommandRow& command, int argument,
+                  std::optional<double> timeout_s);
+
+}  // namespace gunid

@@ -1,0 +1,70 @@
+#include "control/control_server.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <memory>
+
+#include "control/control_session.h"
+#include "control/control_socket.h"
+
+namespace gunid {
+
+namespace {
+
+constexpr int kThreads = 8;
+constexpr int kReservedForReads = 2;
+constexpr int kAcceptPauseMs = 100;  // after a failure such as too many open files
+
+}  // namespace
+
+ControlServer::ControlServer(CommandSink& sink) : sink_(sink) {}
+
+ControlServer::~ControlServer() {
+  Stop();
+}
+
+Status ControlServer::Start(const std::string& path) {
+  UniqueFd stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!stop) return Errno("eventfd");
+  Result<ControlSocket> socket = ControlSocket::Open(path);
+  if (!socket) return socket.error();
+
+  path_ = path;
+  socket_ = std::make_unique<ControlSocket>(std::move(*socket));
+  shared_.reset(new ControlShared{sink_, std::move(stop), kThreads - kReservedForReads});
+  try {
+    for (int i = 0; i < kThreads; ++i) threads_.emplace_back([this] { ServeConnections(); });
+  } catch (const std::system_error& error) {
+    Stop();
+    return Error{std::string("start a thread of the control server: ") + error.what()};
+  }
+  return {};
+}
+
+void ControlServer::Stop() {
+  if (!shared_) return;
+  eventfd_write(shared_->stop.get(), 1);
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+  socket_.reset();
+  shared_.reset();
+}
+
+void ControlServer::ServeConnections() {
+  ControlSession session(*shared_);
+  pollfd fds[] = {{socket_->fd(), POLLIN, 0}, {shared_->stop.get(), POLLIN, 0}};
+  for (;;) {
+    poll(fds, 2, -1);
+    if (fds[1].revents != 0) return;
+    UniqueFd connection(accept4(socket_->fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (connection) {
+      session.Serve(std::move(connection));
+    } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+      poll(&fds[1], 1, kAcceptPauseMs);
+    }
+  }
+}
+
+}  // namespace gunid

@@ -1,0 +1,202 @@
+#include "ctl/render.h"
+
+#include <gtest/gtest.h>
+
+#include "gunid/reports.h"
+
+namespace gunid {
+namespace {
+
+using nlohmann::json;
+
+const std::vector<WorkerReport> kWorkers = {
+    {.id = 1,
+     .pid = 4711,
+     .generation = 1,
+     .state = "ready",
+     .uptime_s = 3725,
+     .requests = 1234567,
+     .in_flight = 2,
+     .heartbeat_age_s = 0.02,
+     .rss_bytes = 53 * 1024 * 1024},
+    {.id = 12, .pid = 0, .generation = 2, .state = "spawning", .uptime_s = 0.4},
+    {.id = 13,
+     .pid = 4713,
+     .generation = 2,
+     .state = "killing",
+     .uptime_s = 200000,
+     .requests = 7,
+     .heartbeat_age_s = 31.44,
+     .rss_bytes = 1000},
+};
+
+const std::string kWorkerTable =
+    "ID   PID  GEN  STATE     UPTIME  REQUESTS  IN-FLIGHT  HEARTBEAT      RSS\n"
+    " 1  4711    1  ready      1h02m   1234567          2       20ms  53.0MiB\n"
+    "12     -    2  spawning   400ms         0          0        0ms       0B\n"
+    "13  4713    2  killing    2d07h         7          0      31.4s    1000B\n";
+
+TEST(RenderReport, WorkersAreATable) {
+  EXPECT_EQ(RenderReport(CommandId::kWorkers, json(WorkersReport{kWorkers}).dump(), false),
+            kWorkerTable);
+}
+
+TEST(RenderReport, NoWorkersAreAHeadingOnly) {
+  EXPECT_EQ(RenderReport(CommandId::kWorkers, R"({"workers": []})", false),
+            "ID  PID  GEN  STATE  UPTIME  REQUESTS  IN-FLIGHT  HEARTBEAT  RSS\n");
+}
+
+TEST(RenderReport, ColourIsOnTheStateOnly) {
+  const auto text =
+      RenderReport(CommandId::kWorkers, json(WorkersReport{{kWorkers[0]}}).dump(), true);
+  EXPECT_EQ(
+      text,
+      "ID   PID  GEN  STATE  UPTIME  REQUESTS  IN-FLIGHT  HEARTBEAT      RSS\n"
+      " 1  4711    1  \x1b[32mready\x1b[0m   1h02m   1234567          2       20ms  53.0MiB\n");
+}
+
+StatusReport Serving() {
+  return {.state = "serving",
+          .version = "0.1.0",
+          .pid = 4700,
+          .name = "shop",
+          .app = "shop.wsgi:app",
+          .generation = 3,
+          .started_at = "2026-01-02T03:04:05Z",
+          .uptime_s = 75,
+          .workers_wanted = 4,
+          .workers_ready = 3,
+          .listeners = {{"http://127.0.0.1:8000", 5}, {"unix:/run/shop.sock", 6}},
+          .control_socket = "/run/gunid/shop.sock"};
+}
+
+const std::string kStatus =
+    "state           serving\n"
+    "workers         3 ready of 4 wanted\n"
+    "generation      3\n"
+    "name            shop\n"
+    "app             shop.wsgi:app\n"
+    "listening at    http://127.0.0.1:8000, unix:/run/shop.sock\n"
+    "pid             4700\n"
+    "uptime          1m15s, since 2026-01-02T03:04:05Z\n"
+    "version         0.1.0\n"
+    "control socket  /run/gunid/shop.sock\n";
+
+TEST(RenderReport, StatusIsABlock) {
+  EXPECT_EQ(RenderReport(CommandId::kStatus, json(Serving()).dump(), false), kStatus);
+}
+
+TEST(RenderReport, StatusShowsTheLastErrorIfThereIsOne) {
+  StatusReport status = Serving();
+  status.last_error = "ImportError: no module named shop\nand more";
+  EXPECT_EQ(RenderReport(CommandId::kStatus, json(status).dump(), false),
+            kStatus + "last error      ImportError: no module named shop\\x0aand more\n");
+}
+
+TEST(RenderReport, StatsAreTotalsAndTheTable) {
+  const StatsReport stats = {.uptime_s = 59.96,
+                             .generation = 2,
+                             .workers_wanted = 3,
+                             .workers_ready = 1,
+                             .in_flight = 2,
+                             .supervisor_rss_bytes = 6 * 1024 * 1024,
+                             .totals = {.requests = 1234574,
+                                        .server_errors = 5,
+                                        .bytes_sent = 5ULL << 40,
+                                        .connections = 99,
+                                        .workers_spawned = 6,
+                                        .workers_exited = 3,
+                                        .workers_crashed = 1,
+                                        .reloads = 2,
+                                        .reloads_failed = 1,
+                                        .timeouts = 4},
+                             .workers = kWorkers};
+  EXPECT_EQ(RenderReport(CommandId::kStats, json(stats).dump(), false),
+            "uptime              60.0s\n"
+            "generation          2\n"
+            "workers             1 ready of 3 wanted\n"
+            "listening at        none\n"
+            "supervisor memory   6.0MiB\n"
+            "requests in flight  2\n"
+            "requests            1234574\n"
+            "server errors       5\n"
+            "timeouts            4\n"
+            "bytes sent          5.0TiB\n"
+            "connections         99\n"
+            "workers spawned     6\n"
+            "workers exited      3\n"
+            "workers crashed     1\n"
+            "reloads             2\n"
+            "reloads failed      1\n"
+            "\n" +
+                kWorkerTable);
+}
+
+TEST(RenderReport, AnOperationIsItsMessage) {
+  const OperationReport report = {
+      .operation = "scale", .outcome = "done", .message = "8 workers are ready"};
+  for (CommandId id :
+       {CommandId::kScale, CommandId::kReload, CommandId::kRestart, CommandId::kStop}) {
+    EXPECT_EQ(RenderReport(id, json(report).dump(), true), "8 workers are ready\n");
+  }
+}
+
+TEST(RenderReport, UnknownMembersAreIgnored) {
+  json document = Serving();
+  document["news"] = {1, 2, 3};
+  EXPECT_EQ(RenderReport(CommandId::kStatus, document.dump(), false), kStatus);
+}
+
+TEST(RenderReport, WhatIsNoReportIsNotRendered) {
+  for (const char* body : {"", "x", "{}", "[]", "null", R"({"workers": 3})", R"({"state": 1})"}) {
+    for (const CommandRow& row : kCommands) {
+      EXPECT_EQ(RenderReport(row.id, body, false), std::nullopt) << row.name << " " << body;
+    }
+  }
+}
+
+TEST(RenderReport, NothingFromTheServerDrivesTheTerminal) {
+  StatusReport status = Serving();
+  status.name = "\x1b]0;owned\x07";
+  const auto text = RenderReport(CommandId::kStatus, json(status).dump(), false);
+  ASSERT_TRUE(text);
+  EXPECT_NE(text->find("name            \\x1b]0;owned\\x07\n"), std::string::npos);
+  EXPECT_EQ(text->find('\x1b'), std::string::npos);
+}
+
+TEST(RenderError, IsOneLineAndThenTheDetail) {
+  EXPECT_EQ(
+      RenderError(R"({"error": {"code": "busy", "message": "a reload is running", "detail": ""}})"),
+      "a reload is running\n");
+  EXPECT_EQ(RenderError(R"({"error": {"code": "boot_failed", "message": "kept generation 1",
+                            "detail": "Traceback:\n\tx.py\nNameError: \u001b[2J"}})"),
+            "kept generation 1\nTraceback:\n\tx.py\nNameError: \\x1b[2J\n");
+}
+
+TEST(RenderError, WhatIsNoErrorDocumentIsNotRendered) {
+  for (const char* body : {"", "{}", "[]", R"({"error": "x"})", R"({"error": {"message": "x"}})"}) {
+    EXPECT_EQ(RenderError(body), std::nullopt) << body;
+  }
+}
+
+TEST(EscapeControl, KeepsTextAndShowsControlBytes) {
+  const struct {
+    std::string text;
+    std::string escaped;
+  } cases[] = {
+      {"plain", "plain"},
+      {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
+      {"a\nb\tc", "a\\x0ab\\x09c"},
+      {std::string("\0\x7f", 2), "\\x00\\x7f"},
+      {"\xc2\x9b"
+       "31m",
+       "\\xc2\\x9b31m"},
+      {"\xc2\xa0", "\xc2\xa0"},
+      {"\xc2", "\xc2"},
+  };
+  for (const auto& test : cases) EXPECT_EQ(EscapeControl(test.text), test.escaped);
+  EXPECT_EQ(EscapeControlLines("a\nb\tc\r"), "a\nb\tc\\x0d");
+}
+
+}  // namespace
+}  // namespace gunid
