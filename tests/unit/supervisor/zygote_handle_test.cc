@@ -3,7 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "base/signal_source.h"
+#include "support/temporary_directory.h"
 
 namespace gunid {
 namespace {
@@ -52,13 +56,18 @@ TEST_F(ZygoteHandleTest, AnExitWithoutAWordIsAFailureThatNamesIt) {
 }
 
 TEST_F(ZygoteHandleTest, OneThatHangsFailsAtItsDeadlineOnce) {
-  const auto zygote = Start("/usr/bin/yes");  // prints for ever and reads nothing
+  const TemporaryDirectory directory;
+  const std::string hanging = directory.File("hanging");
+  std::ofstream(hanging) << "#!/bin/sh\nexec sleep 60\n";
+  std::filesystem::permissions(hanging, std::filesystem::perms::owner_all);
+  const auto zygote = Start(hanging);
   ASSERT_TRUE(zygote.ok());
   (*zygote)->LimitBootTime(0.01);
   RunUntilFailure();
   (*zygote)->KillAndWait();
   loop.RunOnce(Nanoseconds(0));
-  EXPECT_EQ(recorder.failures, std::vector<std::string>{"the application was not loaded within boot_timeout"});
+  EXPECT_EQ(recorder.failures,
+            std::vector<std::string>{"the application was not loaded within boot_timeout"});
 }
 
 }  // namespace

@@ -1,0 +1,291 @@
+"""Reload and restart: new code serves, or the old code goes on serving and the reason is told."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from server import Server, UnixConnection, exchange
+from waiting import wait_until
+
+PRELOAD = pytest.mark.parametrize("arguments", [(), ("--preload",)], ids=["each", "preload"])
+
+
+class Project:
+    """An application that a test rewrites while it is served."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.module = directory / "site_app.py"
+        self.config = directory / "gunicorn.conf.py"
+        self.config.write_text("")
+        self.answer("one")
+
+    def write(self, source: str) -> None:
+        # In one step: a worker must never import half a file.
+        draft = self.directory / "draft"
+        draft.write_text(source)
+        draft.rename(self.module)
+
+    def answer(self, text: str) -> None:
+        self.write(
+            "def app(environ, start_response):\n"
+            "    start_response('200 OK', [('Content-Type', 'text/plain')])\n"
+            f"    return [{text!r}.encode()]\n"
+        )
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def serve(gunid, project):
+    def start(*arguments, **options) -> Server:
+        return gunid("site_app:app", *arguments, cwd=project.directory, **options)
+
+    return start
+
+
+class Visitors:
+    """Clients that never pause, until the block ends; every answer counts."""
+
+    def __init__(self, server: Server, clients: int = 4):
+        self.server = server
+        self.ended = Event()
+        self.answers: set[tuple[int, str]] = set()
+        self.pool = ThreadPoolExecutor(clients)
+        self.visits = [self.pool.submit(self._visit) for _ in range(clients)]
+
+    def _visit(self) -> None:
+        connection = self.server.connect()
+        while not self.ended.is_set():
+            response = exchange(connection, "GET", "/")
+            self.answers.add((response.status, response.text))
+        connection.close()
+
+    def __enter__(self) -> "Visitors":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.ended.set()
+        self.pool.shutdown()
+        for visit in self.visits:
+            visit.result()
+
+
+@PRELOAD
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_reload_serves_new_code_and_loses_no_request(serve, project, arguments, threads):
+    server = serve("-w", "2", "--threads", threads, *arguments)
+    before = server.worker_pids()
+    assert server.get().text == "one"
+    with Visitors(server) as visitors:
+        project.answer("second version")
+        result = server.gunictl("reload")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert server.get().text == "second version"
+    assert visitors.answers == {(200, "one"), (200, "second version")}
+    wait_until(lambda: len(server.workers()) == 2, "the old workers to go")
+    assert not before & server.worker_pids()
+    assert {worker["generation"] for worker in server.workers()} == {2}
+    assert server.status()["generation"] == 2
+    assert server.stats()["totals"]["reloads"] == 1
+
+
+@PRELOAD
+def test_hup_reloads(serve, project, arguments):
+    server = serve("-w", "2", *arguments)
+    project.answer("second version")
+    server.signal(signal.SIGHUP)
+    server.log.wait_for("Handling signal: hup")
+    wait_until(lambda: server.get().text == "second version", "the new code")
+    wait_until(lambda: server.status()["state"] == "serving", "the end of the reload")
+    assert {server.get().text for _ in range(10)} == {"second version"}
+    assert server.status()["generation"] == 2
+
+
+def test_many_reloads(serve, project):
+    server = serve("--preload")
+    for number in range(5):
+        project.answer(f"version {'x' * number}")
+        assert server.gunictl("reload").returncode == 0
+        assert server.get().text == f"version {'x' * number}"
+    assert server.status()["workers_ready"] == 1
+    wait_until(lambda: len(server.processes()) == 3, "supervisor, zygote and one worker only")
+
+
+BROKEN = {
+    "syntax error": ("def app(:\n", "SyntaxError"),
+    "import error": ("import no_such_module_here\n", "No module named 'no_such_module_here'"),
+    "exception": ("raise RuntimeError('not today')\n", "RuntimeError: not today"),
+    "no callable": ("other = 1\n", "Failed to find attribute 'app' in 'site_app'"),
+    "not callable": ("app = 'text'\n", "must be callable"),
+    "sys.exit": ("import sys\nsys.exit(1)\n", "SystemExit"),
+    "crash": ("import os\nos._exit(7)\n", "7"),
+}
+
+
+@PRELOAD
+@pytest.mark.parametrize("source, reason", BROKEN.values(), ids=list(BROKEN))
+def test_bad_reload_changes_nothing(serve, project, arguments, source, reason):
+    server = serve("-w", "2", *arguments)
+    workers = server.worker_pids()
+    project.write(source)
+    with Visitors(server) as visitors:
+        result = server.gunictl("reload")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert reason in result.stderr
+    if source.startswith(("def", "import no", "raise")):
+        assert f'File "{project.module}", line 1' in result.stderr
+    assert visitors.answers == {(200, "one")}
+    assert server.worker_pids() == workers
+    status = server.status()
+    assert (status["state"], status["generation"], status["workers_ready"]) == ("serving", 1, 2)
+    assert status["last_error"] != ""
+    assert server.stats()["totals"]["reloads_failed"] == 1
+
+    # With the code repaired, the next reload works.
+    project.answer("repaired")
+    assert server.gunictl("reload").returncode == 0
+    assert server.get().text == "repaired"
+    assert server.status()["last_error"] == ""
+
+
+def test_bad_reload_as_json(serve, project):
+    server = serve()
+    project.write("raise RuntimeError('not today')\n")
+    response = server.api("POST", "/v1/reload")
+    error = response.json()["error"]
+    assert response.status >= 400
+    assert "not today" in error["message"]
+    assert "\n" not in error["message"]
+    assert "Traceback (most recent call last)" in error["detail"]
+    assert error["code"] != ""
+
+
+def test_bad_code_after_hup_is_in_the_log(serve, project):
+    server = serve()
+    workers = server.worker_pids()
+    project.write("raise RuntimeError('not today')\n")
+    server.signal(signal.SIGHUP)
+    server.log.wait_for("RuntimeError: not today")
+    wait_until(lambda: server.status()["last_error"], "the reload to fail")
+    assert server.get().text == "one"
+    assert server.worker_pids() == workers
+    assert server.process.poll() is None
+
+
+def test_dead_worker_is_replaced_by_working_code_after_a_bad_reload(serve, project):
+    """With --preload the old zygote still holds the old code."""
+    server = serve("--preload")
+    project.write("raise RuntimeError('not today')\n")
+    assert server.gunictl("reload").returncode == 1
+    (worker,) = server.worker_pids()
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: server.worker_pids() - {worker}, "a replacement")
+    assert server.get().text == "one"
+
+
+def test_reload_that_hangs_is_given_up(serve, project, gate):
+    server = serve("--boot-timeout", "2")
+    project.write(f"open({str(gate.path)!r}).read()\n")
+    result = server.gunictl("reload")
+    assert result.returncode == 1
+    assert "2" in result.stderr
+    assert server.get().text == "one"
+    assert server.status()["generation"] == 1
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_reload_takes_new_settings(serve, project, workers):
+    project.config.write_text("workers = 2\n")
+    server = serve()
+    project.config.write_text(f"workers = {workers}\nthreads = 2\n")
+    assert server.gunictl("reload").returncode == 0
+    assert server.status()["workers_wanted"] == workers
+    wait_until(lambda: len(server.workers()) == workers, f"{workers} workers")
+
+
+def test_reload_with_a_bad_configuration_changes_nothing(serve, project):
+    server = serve()
+    for source, reason in [("workers = 0\n", "workers"), ("workers = \n", "SyntaxError")]:
+        project.config.write_text(source)
+        result = server.gunictl("reload")
+        assert result.returncode == 1
+        assert reason in result.stderr
+    assert server.get().text == "one"
+    assert server.status()["generation"] == 1
+
+
+def test_reload_adds_and_removes_listeners(serve, project, free_port):
+    project.config.write_text(f"bind = ['127.0.0.1:{free_port}']\n")
+    server = serve(bind=())
+    path = server.directory / "app.sock"
+    project.config.write_text(f"bind = ['127.0.0.1:{free_port}', 'unix:{path}']\n")
+    assert server.gunictl("reload").returncode == 0
+    addresses = [listener["address"] for listener in server.status()["listeners"]]
+    assert addresses == [f"http://127.0.0.1:{free_port}", f"unix:{path}"]
+    assert server.get().text == "one"
+    assert exchange(UnixConnection(str(path)), "GET", "/").text == "one"
+    project.config.write_text(f"bind = ['127.0.0.1:{free_port}']\n")
+    assert server.gunictl("reload").returncode == 0
+    assert not path.exists()
+    assert server.get().text == "one"
+
+
+def test_scale_holds_across_reloads(serve, project):
+    server = serve("-w", "2")
+    assert server.gunictl("scale", "3").returncode == 0
+    assert server.gunictl("reload").returncode == 0
+    assert len(server.worker_pids()) == 3
+
+
+def test_reload_keeps_totals(serve):
+    server = serve()
+    for _ in range(5):
+        server.get()
+    assert server.gunictl("reload").returncode == 0
+    assert server.stats()["totals"]["requests"] == 5
+
+
+def test_reload_lets_requests_in_flight_finish(gunid, pool, gate):
+    server = gunid("blocking:app")
+    client = pool.submit(server.get, gate.target)
+    gate.wait_entered()
+    reload = pool.submit(server.gunictl, "reload")
+    wait_until(lambda: 2 in {worker["generation"] for worker in server.workers()
+                             if worker["state"] == "ready"}, "the new generation")
+    gate.open()
+    assert client.result().text == "released"
+    assert reload.result().returncode == 0
+
+
+@PRELOAD
+def test_restart_replaces_the_workers_of_the_generation(serve, arguments):
+    server = serve("-w", "2", *arguments)
+    before = server.worker_pids()
+    with Visitors(server) as visitors:
+        result = server.gunictl("restart")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert visitors.answers == {(200, "one")}
+    after = server.worker_pids()
+    assert len(after) == 2
+    assert not before & after
+    assert server.status()["generation"] == 1
+
+
+def test_restart_with_bad_code_keeps_the_old_workers(serve, project):
+    """Without --preload fresh workers import the code that is on disk now."""
+    server = serve("-w", "2")
+    workers = server.worker_pids()
+    project.write("raise RuntimeError('not today')\n")
+    result = server.gunictl("restart")
+    assert result.returncode == 1
+    assert "not today" in result.stderr
+    assert server.get().text == "one"
+    assert workers & server.worker_pids()
