@@ -13,6 +13,7 @@
 #include "ctl/instances.h"
 #include "ctl/progress.h"
 #include "ctl/render.h"
+#include "ctl/server_process.h"
 #include "gunid/control_paths.h"
 #include "gunid/exit_codes.h"
 
@@ -42,7 +43,11 @@ Reply Ask(const CommandLine& line, const std::string& socket) {
   if (command.waits && isatty(STDERR_FILENO) == 1) progress.emplace(std::string(command.name));
   std::optional<double> timeout = line.timeout;
   if (!timeout && !command.waits) timeout = kQuickTimeout;
-  return SendCommand(socket, command, line.argument, timeout);
+  std::optional<ServerProcess> server;
+  if (command.id == CommandId::kStop) server.emplace(socket);
+  const Reply reply = SendCommand(socket, command, line.argument, timeout);
+  if (server && reply.http_status == 200) server->WaitForEnd();
+  return reply;
 }
 
 int Report(const CommandLine& line, const Reply& reply) {

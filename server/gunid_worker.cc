@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "gunid/exit_codes.h"
+#include "worker/worker_signals.h"
 #include "zygote/zygote.h"
 
 int main(int argc, char** argv) {
@@ -16,9 +17,10 @@ int main(int argc, char** argv) {
     std::fputs("gunid-worker: is started by gunid; run gunid instead\n", stderr);
     return exit_code::kUsage;
   }
-  prctl(PR_SET_PDEATHSIG,
-        SIGKILL);  // a backstop: the end of the socket says the same, unless the zygote hangs
+  // A backstop: the end of the socket says the same, unless the zygote hangs.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   signal(SIGPIPE, SIG_IGN);
+  IgnoreSupervisorSignals();
   for (const int fd : {kSpawnSocketFd, kScoreboardFd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
   if (Status opened = OpenLog("-", "info"); !opened) return exit_code::kConfig;
 

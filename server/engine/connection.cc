@@ -245,7 +245,6 @@ bool Connection::DiscardInput() {
 
 void Connection::Settle() {
   if (state_ == State::kClosed) return;
-  if (state_ == State::kIdle && engine_.draining_ && !fresh_) return Close();
   if (state_ == State::kIdle || state_ == State::kLingering) input_.Release();
   if (state_ != State::kExecuting) Watch();
   DeadlineQueue* wanted = WantedDeadlines();
@@ -264,9 +263,8 @@ void Connection::Watch() {
 DeadlineQueue* Connection::WantedDeadlines() {
   switch (state_) {
     case State::kIdle:
-      if (!fresh_) return &engine_.idle_deadlines_;
-      // The request may be under way: a drain gives it a moment, but does not wait for it long.
-      return engine_.draining_ ? &engine_.linger_deadlines_ : &engine_.read_deadlines_;
+      if (engine_.draining_) return &engine_.drain_deadlines_;
+      return fresh_ ? &engine_.read_deadlines_ : &engine_.idle_deadlines_;
     case State::kHead:
     case State::kBody:
       return &engine_.read_deadlines_;

@@ -16,17 +16,19 @@ constexpr std::chrono::milliseconds kHeartbeatResolution(100);
 }  // namespace
 
 Engine::Engine(const EngineOptions& options, std::vector<Listener>& listeners, Executor& executor,
-               SlotWriter slot, std::function<void(std::uint64_t)> on_request_done)
+               SlotWriter slot, EngineEvents events)
     : options_(options),
+      listeners_(listeners),
       executor_(executor),
       capacity_(executor.capacity()),
       keeps_alive_(executor.keeps_alive() && options.keepalive_s > 0),
       slot_(slot),
-      on_request_done_(std::move(on_request_done)),
+      events_(std::move(events)),
       idle_deadlines_(loop_, options.keepalive_s),
       read_deadlines_(loop_, options.request_read_s),
       write_deadlines_(loop_, options.write_s),
-      linger_deadlines_(loop_, kLingerSeconds) {
+      linger_deadlines_(loop_, kLingerSeconds),
+      drain_deadlines_(loop_, options.drain_grace_s) {
   // sendfile has no MSG_NOSIGNAL.
   std::signal(SIGPIPE, SIG_IGN);
   for (const Listener& listener : listeners) {
@@ -52,14 +54,20 @@ void Engine::Run() {
 
 void Engine::PrepareTurn() {
   Heartbeat();
-  if (draining_ && !drain_announced_) {
-    drain_announced_ = true;
-    for (const auto& connection : connections_) connection->Drain();
-  }
+  if (draining_ && !drain_begun_) BeginDrain();
   free_.insert(free_.end(), closed_.begin(), closed_.end());
   closed_.clear();
   const bool accepting = may_accept();
   for (const auto& acceptor : acceptors_) acceptor->SetActive(accepting);
+}
+
+// Not in Drain(), which may be called from a handler of what is destroyed here.
+void Engine::BeginDrain() {
+  drain_begun_ = true;
+  acceptors_.clear();
+  for (Listener& listener : listeners_) listener.fd.Reset();
+  if (events_.accepting_stopped) events_.accepting_stopped();
+  for (const auto& connection : connections_) connection->Drain();
 }
 
 void Engine::Heartbeat() {
@@ -116,7 +124,7 @@ void Engine::EndExecution(Connection& connection) {
   --in_flight_;
   connection.EndExecution();
   ++requests_done_;
-  if (on_request_done_) on_request_done_(requests_done_);
+  if (events_.request_done) events_.request_done(requests_done_);
 }
 
 void Engine::Completed(Exchange& exchange) {

@@ -2,8 +2,8 @@
 // worker's main thread, in its event loop; no Python in it. The executor runs the application
 // (engine/executor.h).
 //
-// States of the engine: running -> draining (no accepting, idle connections closed, the rest
-// finishes) -> done.
+// States of the engine: running -> draining (no accepting; idle connections get a moment for a last
+// request, the rest finishes) -> done.
 #pragma once
 
 #include <atomic>
@@ -34,14 +34,23 @@ struct EngineOptions {
   double keepalive_s = 2;      // idle between requests; 0: connections are not kept
   double request_read_s = 30;  // for a request head, and without any progress of a body; then 408
   double write_s = 30;         // without any progress of a response
+  // For a client that has no request under way when a drain begins: its next one may be on its way, and is answered.
+  double drain_grace_s = 1;
+};
+
+// What the engine tells its worker, on the engine's thread.
+struct EngineEvents {
+  // After each request, with the number of requests that have been completed (for max_requests).
+  std::function<void(std::uint64_t)> request_done;
+  // A drain has begun and this process has no listening socket any more.
+  std::function<void()> accepting_stopped;
 };
 
 class Engine : public CompletionSink {
  public:
-  // All references outlive the engine. `on_request_done` is called on the engine's thread after
-  // each request with the number of requests that have been completed (for max_requests).
+  // All references outlive the engine.
   Engine(const EngineOptions& options, std::vector<Listener>& listeners, Executor& executor,
-         SlotWriter slot, std::function<void(std::uint64_t)> on_request_done);
+         SlotWriter slot, EngineEvents events);
   ~Engine() override;
 
   EventLoop& loop() { return loop_; }
@@ -50,7 +59,7 @@ class Engine : public CompletionSink {
   // a Stop, their threads go on using the engine's memory and the executor was not stopped: the
   // process has to end without destroying either.
   void Run();
-  // Engine thread. Takes nothing new, finishes what is in flight; Run() returns when it is done.
+  // Engine thread. Closes the listeners, finishes what is in flight; Run() returns when it is done.
   void Drain() { draining_ = true; }
   // Engine thread. Run() returns at once; connections are cut.
   void Stop() { stopped_ = true; }
@@ -76,6 +85,7 @@ class Engine : public CompletionSink {
 
   [[nodiscard]] bool finished() const { return stopped_ || (draining_ && open_connections_ == 0); }
   void PrepareTurn();
+  void BeginDrain();
   bool Execute(Connection& connection);
   void EndExecution(Connection& connection);
   void TakeCompleted();
@@ -85,17 +95,19 @@ class Engine : public CompletionSink {
   void CutConnections();
 
   const EngineOptions options_;
+  std::vector<Listener>& listeners_;
   Executor& executor_;
   const int capacity_;
   const bool keeps_alive_;
   SlotWriter slot_;
-  const std::function<void(std::uint64_t)> on_request_done_;
+  const EngineEvents events_;
 
   EventLoop loop_;
   DeadlineQueue idle_deadlines_;
   DeadlineQueue read_deadlines_;
   DeadlineQueue write_deadlines_;
   DeadlineQueue linger_deadlines_;
+  DeadlineQueue drain_deadlines_;
   BufferPool buffers_;
 
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
@@ -108,7 +120,7 @@ class Engine : public CompletionSink {
   int in_flight_ = 0;  // submitted and not completed
   std::uint64_t requests_done_ = 0;
   bool draining_ = false;
-  bool drain_announced_ = false;
+  bool drain_begun_ = false;
   bool stopped_ = false;
   TimePoint last_heartbeat_;
 

@@ -34,7 +34,7 @@ std::string Dump(const Json& json) {
 constexpr std::array<std::string_view, std::variant_size_v<Message>> kTypes = {
     "load_request", "settings_loaded", "listeners_opened", "zygote_ready",
     "boot_failure", "fork_request",    "forked",           "go",
-    "worker_ready", "recycle_wanted"};
+    "worker_ready", "recycle_wanted",  "accepting_stopped"};
 
 template <std::size_t index>
 bool ReadAlternative(std::string_view type, const Json& json, std::optional<Message>& message) {

@@ -3,8 +3,8 @@
 //
 //   supervisor -> zygote   LoadRequest (first), ListenersOpened, ForkRequest...; EOF: exit
 //   zygote -> supervisor   SettingsLoaded, ZygoteReady, Forked..., or BootFailure and exit
-//   supervisor -> worker   Go, once the worker is its child; EOF: exit at once, the supervisor is
-//   dead worker -> supervisor   WorkerReady or BootFailure; RecycleWanted
+//   supervisor -> worker   Go, once the worker is its child; EOF: the supervisor is dead, exit at once
+//   worker -> supervisor   WorkerReady or BootFailure; RecycleWanted; AcceptingStopped
 #pragma once
 
 #include <cstdint>
@@ -67,8 +67,11 @@ struct RecycleWanted {
   std::string reason;  // "max_requests"
 };
 
+// The worker drains, because it was told to by the supervisor or by anybody else's SIGTERM: no new connection reaches it.
+struct AcceptingStopped {};
+
 using Message = std::variant<LoadRequest, SettingsLoaded, ListenersOpened, ZygoteReady, BootFailure,
-                             ForkRequest, Forked, Go, WorkerReady, RecycleWanted>;
+                             ForkRequest, Forked, Go, WorkerReady, RecycleWanted, AcceptingStopped>;
 
 std::string EncodeMessage(const Message& message);
 Result<Message> DecodeMessage(const std::string& bytes);

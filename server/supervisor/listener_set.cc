@@ -1,5 +1,6 @@
 #include "supervisor/listener_set.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,6 +59,10 @@ Result<ListenerSet> ListenerSet::Open(const Settings& settings, const ListenerSe
         std::make_shared<BoundListener>(std::move(*address), std::move(*listener)));
   }
   return set;
+}
+
+void ListenerSet::ShutDown() const {
+  for (const auto& bound : listeners_) shutdown(bound->listener().fd.get(), SHUT_RDWR);
 }
 
 std::vector<ListenerAddress> ListenerSet::addresses() const {

@@ -25,6 +25,8 @@ namespace {
 constexpr int kSlots = 2 * kMaxWorkers;
 constexpr Nanoseconds kRequestDeadlineCheck = std::chrono::milliseconds(500);
 
+const ErrorReport kStopping{"stopping", "the server is being stopped", ""};
+
 // As Gunicorn writes them: "hup", "term".
 std::string LowerCaseName(int signal) {
   std::string name = SignalName(signal).substr(3);
@@ -92,10 +94,7 @@ int Supervisor::Run() {
     AfterTurn();
     if (!loop_.stopped()) loop_.RunOnce();
   }
-  if (serving_) {
-    serving_->zygote->KillAndWait();
-    spdlog::info("Shutting down");
-  }
+  if (serving_) spdlog::info("Shutting down");
   return exit_code_;
 }
 
@@ -124,7 +123,7 @@ void Supervisor::OnSignal(int signal) {
 }
 
 void Supervisor::ScaleBy(int difference) {
-  if (stopping_ || !serving_) return;
+  if (stopping_ || pool_.wanted() == 0) return;
   SetScale(std::clamp(pool_.wanted() + difference, kMinWorkers, kMaxWorkers));
 }
 
@@ -148,15 +147,22 @@ void Supervisor::Reload() {
 
 void Supervisor::Stop(bool quick) {
   stopping_ = true;
-  const ErrorReport stopping{"stopping", "the server is being stopped", ""};
   for (const CommandId id : {CommandId::kScale, CommandId::kReload, CommandId::kRestart}) {
-    operations_.Fail(id, 503, stopping);
+    operations_.Fail(id, 503, kStopping);
   }
   if (rollout_) {
-    Discard(std::move(rollout_->generation), {exit_code::kOk, stopping.message, ""});
+    Discard(std::move(rollout_->generation), {exit_code::kOk, kStopping.message, ""});
     rollout_.reset();
   }
   pool_.Shutdown(quick);
+  if (serving_) {
+    const BootFailure why{exit_code::kOk, kStopping.message, ""};
+    spawner_.Unregister(*serving_->zygote, why);
+    serving_->zygote->KillAndWait();
+    serving_->listeners.ShutDown();
+    serving_->listeners = {};
+    facts_.listeners.clear();
+  }
 }
 
 void Supervisor::ReopenLogs() {
@@ -172,49 +178,49 @@ void Supervisor::Post(Command command, std::function<void(CommandResult)> done) 
 }
 
 void Supervisor::Execute(const Command& command, Operations::Done done) {
-  const auto result = [&]() -> std::optional<CommandResult> {
-    switch (command.id) {
-      case CommandId::kStatus:
-        return StatusDocument(Source());
-      case CommandId::kStats:
-        return StatsDocument(Source());
-      case CommandId::kWorkers:
-        return WorkersDocument(Source());
-      case CommandId::kScale:
-      case CommandId::kReload:
-      case CommandId::kRestart:
-        if (stopping_) return ErrorResult(503, {"stopping", "the server is being stopped", ""});
-        if (!serving_) return ErrorResult(503, {"starting", "the server is starting", ""});
-        return std::nullopt;
-      case CommandId::kStop:
-        return std::nullopt;
-    }
-    return std::nullopt;
-  }();
-  if (result) return done(*result);
-
-  if (command.id == CommandId::kScale) return ExecuteScale(command.workers, std::move(done));
-  if (command.id == CommandId::kReload) return ExecuteReload(std::move(done));
-  if (command.id == CommandId::kRestart) return ExecuteRestart(std::move(done));
-  operations_.Add(CommandId::kStop, clock_.Now(), std::move(done));
-  if (!stopping_) Stop(false);
+  switch (command.id) {
+    case CommandId::kStatus:
+      return done(StatusDocument(Source()));
+    case CommandId::kStats:
+      return done(StatsDocument(Source()));
+    case CommandId::kWorkers:
+      return done(WorkersDocument(Source()));
+    case CommandId::kScale:
+      return ExecuteScale(command.workers, std::move(done));
+    case CommandId::kReload:
+      return ExecuteReload(std::move(done));
+    case CommandId::kRestart:
+      return ExecuteRestart(std::move(done));
+    case CommandId::kStop:
+      operations_.Add(CommandId::kStop, clock_.Now(), std::move(done));
+      if (!stopping_) Stop(false);
+  }
 }
 
 void Supervisor::ExecuteScale(int workers, Operations::Done done) {
+  if (stopping_) return done(ErrorResult(503, kStopping));
   SetScale(workers);
   operations_.Add(CommandId::kScale, clock_.Now(), std::move(done));
 }
 
 void Supervisor::ExecuteReload(Operations::Done done) {
-  if (rollout_) return done(ErrorResult(409, {"busy", "a reload is under way", ""}));
+  if (const auto refusal = RefusalToReplace()) return done(*refusal);
   operations_.Add(CommandId::kReload, clock_.Now(), std::move(done));
   StartRollout();
 }
 
 void Supervisor::ExecuteRestart(Operations::Done done) {
-  if (rollout_) return done(ErrorResult(409, {"busy", "a reload is under way", ""}));
+  if (const auto refusal = RefusalToReplace()) return done(*refusal);
   operations_.Add(CommandId::kRestart, clock_.Now(), std::move(done));
   pool_.Restart();
+}
+
+// Why the workers cannot be replaced now.
+std::optional<CommandResult> Supervisor::RefusalToReplace() const {
+  if (stopping_) return ErrorResult(503, kStopping);
+  if (!serving_) return ErrorResult(503, {"starting", "the server is starting", ""});
+  if (rollout_) return ErrorResult(409, {"busy", "a reload is under way", ""});
+  return std::nullopt;
 }
 
 // Rollouts
@@ -244,8 +250,7 @@ Status Supervisor::AcceptSettings(Generation& generation, const SettingsLoaded& 
   const Settings& settings = generation.settings;
   if (settings.check_config) return {};
 
-  if (!settings.chdir.empty() && chdir(settings.chdir.c_str()) != 0)
-    return Errno("chdir " + settings.chdir);
+  if (Status changed = ChangeDirectory(settings.chdir); !changed) return changed;
   if (Status opened = OpenLog(settings.errorlog, settings.loglevel); !opened) return opened;
   for (const std::string& warning : loaded.warnings) spdlog::warn("{}", warning);
   if (serving_) {
@@ -268,6 +273,12 @@ Status Supervisor::AcceptSettings(Generation& generation, const SettingsLoaded& 
   return {};
 }
 
+// Relative to where gunid was started, also at a reload.
+Status Supervisor::ChangeDirectory(const std::string& directory) const {
+  const auto path = std::filesystem::path(zygote_program_.directory) / directory;
+  return chdir(path.c_str()) == 0 ? Status() : Status(Errno("chdir " + directory));
+}
+
 // What is done once, when the first settings are known.
 Status Supervisor::BecomeServer(const Settings& settings) {
   spdlog::info("Starting gunid {}", GUNID_VERSION);
@@ -280,6 +291,7 @@ Status Supervisor::BecomeServer(const Settings& settings) {
   facts_.name = std::filesystem::path(*path).stem().string();
   spdlog::info("Control socket: {}", *path);
   spdlog::info("Using worker: {}", settings.threaded() ? "gthread" : "sync");
+  pool_.SetWanted(static_cast<int>(settings.workers));
   return {};
 }
 
@@ -308,7 +320,6 @@ void Supervisor::ZygoteBecameReady(ZygoteHandle& zygote) {
   if (generation->settings.check_config) return Stop(true);
   rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kZygoteReady);
   pool_.SetTimeouts(generation->settings);
-  if (!serving_) pool_.SetWanted(static_cast<int>(generation->settings.workers));
   pool_.RollTo(generation->number);
 }
 
@@ -397,6 +408,8 @@ void Supervisor::OnWorkerMessage(int worker_id, const Message& message) {
     pool_.Ready(worker_id);
   } else if (const auto* failure = std::get_if<BootFailure>(&message)) {
     pool_.BootFailed(worker_id, *failure);
+  } else if (std::holds_alternative<AcceptingStopped>(message)) {
+    pool_.AcceptingStopped(worker_id);
   } else if (const auto* wanted = std::get_if<RecycleWanted>(&message)) {
     spdlog::info("Worker {} is to be replaced; reason: {}", worker_id, wanted->reason);
     pool_.Recycle(worker_id, StopReason::kMaxRequests);

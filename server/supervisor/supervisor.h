@@ -51,6 +51,7 @@ class Supervisor : public CommandSink, private ZygoteObserver, private PoolObser
   void ExecuteScale(int workers, Operations::Done done);
   void ExecuteReload(Operations::Done done);
   void ExecuteRestart(Operations::Done done);
+  [[nodiscard]] std::optional<CommandResult> RefusalToReplace() const;
   void ScaleBy(int difference);
   void SetScale(int workers);
   void Reload();
@@ -61,6 +62,7 @@ class Supervisor : public CommandSink, private ZygoteObserver, private PoolObser
   void StartRollout();
   Status StartZygote(Generation& generation);
   Status AcceptSettings(Generation& generation, const SettingsLoaded& loaded);
+  [[nodiscard]] Status ChangeDirectory(const std::string& directory) const;
   Status BecomeServer(const Settings& settings);
   void FailRollout(const BootFailure& failure);
   void FinishRollout();

@@ -118,6 +118,16 @@ void WorkerPool::BootFailed(int worker_id, const BootFailure& failure) {
   Apply(found->second, WorkerEvent::kBootFailed, failure);
 }
 
+void WorkerPool::AcceptingStopped(int worker_id) {
+  const auto found = workers_.find(worker_id);
+  if (found == workers_.end()) return;
+  WorkerHandle& worker = found->second;
+  worker.accepting = false;
+  if (worker.state == WorkerState::kReady) worker.reason = StopReason::kOperator;
+  Apply(worker, WorkerEvent::kDrains);
+  Reconcile();
+}
+
 void WorkerPool::Stuck(int worker_id) {
   const auto found = workers_.find(worker_id);
   if (found == workers_.end()) return;
@@ -172,12 +182,14 @@ int WorkerPool::ready_count() const {
 }
 
 bool WorkerPool::as_wanted() const {
-  const auto staying = std::count_if(workers_.begin(), workers_.end(),
-                                     [](const auto& entry) { return Staying(entry.second); });
-  const auto fresh = std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) {
-    return entry.second.state == WorkerState::kReady && !entry.second.expiring;
-  });
-  return staying == wanted_ && fresh == wanted_;
+  int fresh = 0;
+  for (const auto& [id, worker] : workers_) {
+    if (worker.state == WorkerState::kDraining && worker.accepting) return false;
+    if (!Staying(worker)) continue;
+    if (worker.state != WorkerState::kReady || worker.expiring) return false;
+    ++fresh;
+  }
+  return fresh == wanted_;
 }
 
 void WorkerPool::Apply(WorkerHandle& worker, WorkerEvent event, const BootFailure& failure) {

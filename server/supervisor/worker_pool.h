@@ -27,6 +27,7 @@ struct WorkerHandle {
   WorkerState state = WorkerState::kSpawning;
   bool surge = false;                     // started beside a worker that is to be replaced
   bool expiring = false;                  // serves until a replacement is ready
+  bool accepting = true;                  // new connections may reach it
   StopReason reason = StopReason::kNone;  // why it goes or is to be replaced
   TimePoint created{};
   std::optional<TimePoint> deadline;  // of the present state
@@ -84,7 +85,8 @@ class WorkerPool {
   void ForkFailed(int worker_id, const BootFailure& failure);
   void Ready(int worker_id);
   void BootFailed(int worker_id, const BootFailure& failure);
-  void Stuck(int worker_id);  // a request is over its deadline
+  void AcceptingStopped(int worker_id);  // it drains, told by us or by somebody else
+  void Stuck(int worker_id);             // a request is over its deadline
   void Exited(int worker_id, const std::string& exit);
   void Tick();  // deadlines have passed, or the spawner can fork again
 
@@ -100,8 +102,8 @@ class WorkerPool {
   [[nodiscard]] bool rolling() const { return next_generation_.has_value(); }
   // Serving workers: ready, and not told to go.
   [[nodiscard]] int ready_count() const;
-  // The workers that have not been told to go are as many as wanted, ready, and none of them is to
-  // be replaced.
+  // The workers that have not been told to go are as many as wanted, ready, and none of them is to be replaced; those that
+  // have been told take no new connection any more.
   [[nodiscard]] bool as_wanted() const;
   // As wanted, and no other worker is left.
   [[nodiscard]] bool settled() const {

@@ -19,6 +19,7 @@ WorkerTransition FromSpawning(WorkerEvent event) {
       return {S::kKilling};  // killed as soon as it has a pid
     case E::kReady:
     case E::kBootFailed:
+    case E::kDrains:
     case E::kStuck:
     case E::kDeadline:
       break;
@@ -42,6 +43,7 @@ WorkerTransition FromBooting(WorkerEvent event) {
       return {S::kGone, {A::kReportBootFailure}};
     case E::kForked:
     case E::kForkFailed:
+    case E::kDrains:
     case E::kStuck:
       break;
   }
@@ -52,6 +54,8 @@ WorkerTransition FromReady(WorkerEvent event) {
   switch (event) {
     case E::kDrain:
       return {S::kDraining, {A::kSendTerm, A::kArmDrainDeadline}};
+    case E::kDrains:
+      return {S::kDraining, {A::kArmDrainDeadline}};
     case E::kQuit:
       return {S::kKilling, {A::kSendQuit, A::kArmKillDeadline}};
     case E::kStuck:
@@ -83,6 +87,7 @@ WorkerTransition FromDraining(WorkerEvent event) {
     case E::kReady:
     case E::kBootFailed:
     case E::kDrain:
+    case E::kDrains:
       break;
   }
   return {S::kDraining};
@@ -101,6 +106,7 @@ WorkerTransition FromKilling(WorkerEvent event) {
     case E::kBootFailed:
     case E::kDrain:
     case E::kQuit:
+    case E::kDrains:
     case E::kStuck:
       break;
   }
@@ -163,6 +169,8 @@ std::string_view StopReasonName(StopReason reason) {
       return "timeout";
     case StopReason::kShutdown:
       return "shutdown";
+    case StopReason::kOperator:
+      return "operator";
     case StopReason::kBootFailure:
       return "boot_failure";
     case StopReason::kCrash:

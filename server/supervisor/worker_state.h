@@ -1,7 +1,7 @@
 // The life of one worker as the supervisor sees it, as a pure function: (state, event) -> (state,
 // actions). No clock, no system call; worker_pool.cc carries the actions out.
 //
-//   spawning --forked--> booting --ready--> ready --drain--> draining --exited--> gone
+//   spawning --forked--> booting --ready--> ready --drain, drains--> draining --exited--> gone
 //   any of these --quit, stuck or deadline passed--> killing --exited--> gone
 #pragma once
 
@@ -27,6 +27,7 @@ enum class WorkerEvent : std::uint8_t {
   kBootFailed,  // the worker said so, and exits
   kDrain,       // retire it
   kQuit,        // stop it fast
+  kDrains,      // the worker said that it has begun to drain
   kStuck,       // a request of it is over its deadline
   kDeadline,    // the armed deadline passed
   kExited,
@@ -68,6 +69,7 @@ enum class StopReason : std::uint8_t {
   kRestart,
   kTimeout,
   kShutdown,
+  kOperator,  // somebody else sent it SIGTERM
   kBootFailure,
   kCrash,
 };

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/wait.h>
 
+#include <utility>
 #include <variant>
 
 #include "base/child_process.h"
@@ -40,7 +41,10 @@ Result<std::unique_ptr<ZygoteHandle>> ZygoteHandle::Start(EventLoop& loop, Reape
 
 ZygoteHandle::~ZygoteHandle() {
   loop_.Cancel(boot_timer_);
-  reaper_.Forget(pid_);
+  if (!exited_) {
+    reaper_.Forget(pid_);
+    kill(pid_, SIGKILL);
+  }
   if (socket_) loop_.Remove(socket_.fd(), this);
 }
 
@@ -69,9 +73,12 @@ void ZygoteHandle::Signal(int signal) const {
 }
 
 void ZygoteHandle::KillAndWait() {
+  state_ = State::kFailed;
+  loop_.Cancel(boot_timer_);
+  if (std::exchange(exited_, true)) return;
   reaper_.Forget(pid_);
   kill(pid_, SIGKILL);
-  waitpid(pid_, nullptr, 0);  // at once: it is killed, or was collected before
+  waitpid(pid_, nullptr, 0);  // at once
 }
 
 void ZygoteHandle::OnEvents(std::uint32_t /*events*/) {
@@ -112,6 +119,7 @@ void ZygoteHandle::Handle(const Message& message) {
 }
 
 void ZygoteHandle::Exited(int status) {
+  exited_ = true;
   ReceiveAll();
   Fail({exit_code::kBootError,
         "the zygote (pid:" + std::to_string(pid_) + ") " + DescribeExit(status), ""});

@@ -1,6 +1,6 @@
 // A zygote as the supervisor sees it: one process per generation that loads code and configuration
 // and forks workers. Supervisor's loop thread; owned by its Generation. Destroying the handle
-// closes the socket, and the zygote exits; its workers stay.
+// ends the process; its workers stay.
 //
 // States: loading (it reads the configuration) -> importing (it has its listeners) -> ready (it
 // forks) ; failed from any.
@@ -61,7 +61,7 @@ class ZygoteHandle : public EventHandler {
   // Asks for a worker that gets `channel_fd`. Answered by ZygoteForked, or by ZygoteFailed.
   Status Fork(const ForkRequest& request, int channel_fd);
   void Signal(int signal) const;
-  // At the end of the program, where nothing else is waited for.
+  // Without ZygoteFailed. When the server stops: it must be gone before its parent. Blocks for the moment that a kill takes.
   void KillAndWait();
 
  private:
@@ -80,6 +80,7 @@ class ZygoteHandle : public EventHandler {
   ZygoteObserver& observer_;
   const int generation_;
   State state_ = State::kLoading;
+  bool exited_ = false;  // and collected: the pid may be another's
   pid_t pid_ = 0;
   MessageSocket socket_;
   EventLoop::TimerId boot_timer_ = 0;

@@ -61,6 +61,7 @@ int Worker::Run() {
   PyRef application = std::move(options_.application);
   if (application) {
     EnableGarbageCollection();
+    ReseedNumpy();
   } else {
     if (Status dumping = DumpStacksOnAbort(LogFd()); !dumping) return FailToBoot(dumping.error());
   }
@@ -100,13 +101,19 @@ int Worker::Serve(PyRef application) {
   } else {
     executor = std::make_unique<InlineExecutor>(**call);
   }
-  const auto request_done = [this, limit = RequestLimit()](std::uint64_t count) {
-    if (count == limit)
-      static_cast<void>(options_.channel.Send(EncodeMessage(RecycleWanted{"max_requests"})));
+  const auto tell = [this](const Message& message) {
+    static_cast<void>(options_.channel.Send(EncodeMessage(message)));
+  };
+  const EngineEvents events{
+      .request_done =
+          [tell, limit = RequestLimit()](std::uint64_t count) {
+            if (count == limit) tell(RecycleWanted{"max_requests"});
+          },
+      .accepting_stopped = [tell] { tell(AcceptingStopped{}); },
   };
   {
     Engine running(EngineOptionsFrom(settings), options_.listeners, *executor, options_.slot,
-                   request_done);
+                   events);
     engine = &running;
     const Lifeline lifeline(running.loop(), options_.channel);
     signals.Attach(running.loop());

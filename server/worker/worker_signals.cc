@@ -29,7 +29,23 @@ void HandleSignal(int signal) {
   errno = saved_errno;
 }
 
+void IgnoreSignal(int /*signal*/) {}
+
+void SetHandler(int signal, void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  sigaction(signal, &action, nullptr);
+}
+
 }  // namespace
+
+// By a handler: SIG_IGN would be inherited by programs that the application starts.
+void IgnoreSupervisorSignals() {
+  for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH}) {
+    SetHandler(signal, IgnoreSignal);
+  }
+}
 
 WorkerSignals::WorkerSignals(std::function<void()> drain, std::function<void()> stop)
     : drain_(std::move(drain)), stop_(std::move(stop)) {
@@ -52,10 +68,8 @@ void WorkerSignals::Attach(EventLoop& loop) {
 }
 
 void WorkerSignals::Install() {
-  struct sigaction action {};
-  action.sa_handler = HandleSignal;
-  action.sa_flags = SA_RESTART;
-  for (const int signal : kHandled) sigaction(signal, &action, nullptr);
+  IgnoreSupervisorSignals();
+  for (const int signal : kHandled) SetHandler(signal, HandleSignal);
 }
 
 void WorkerSignals::OnEvents(std::uint32_t /*events*/) {

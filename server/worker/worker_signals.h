@@ -12,6 +12,9 @@
 
 namespace gunid {
 
+// HUP, USR1, USR2, TTIN, TTOU and WINCH are for the supervisor. Sent to all processes of that name they must not end or stop zygote and workers.
+void IgnoreSupervisorSignals();
+
 class WorkerSignals : public EventHandler {
  public:
   // Installs the handlers. `drain` and `stop` run on the loop once Attach was called.

@@ -79,7 +79,7 @@ def test_worker_is_replaced_after_max_requests(gunid):
     totals = server.stats()["totals"]
     assert totals["requests"] == 61
     assert totals["workers_crashed"] == 0
-    assert totals["workers_exited"] >= 1
+    wait_until(lambda: server.stats()["totals"]["workers_exited"] >= 1, "the exit to be counted")
 
 
 def test_max_requests_replaces_before_it_retires(gunid, gate, tmp_path):

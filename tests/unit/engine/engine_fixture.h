@@ -289,11 +289,14 @@ class EngineTest : public testing::Test {
     T& result = *executor;
     threaded_ = dynamic_cast<ThreadedFake*>(executor.get());
     executor_ = std::move(executor);
-    engine_ =
-        std::make_unique<Engine>(options_, listeners_, *executor_, SlotWriter(scoreboard_->slot(0)),
-                                 [this](std::uint64_t count) {
-                                   if (on_request_done_) on_request_done_(count);
-                                 });
+    // Copies, as in a worker: an engine closes its own when it drains.
+    engine_listeners_.clear();
+    for (const Listener& listener : listeners_) {
+      engine_listeners_.push_back({listener.address, UniqueFd(::dup(listener.fd.get()))});
+    }
+    engine_ = std::make_unique<Engine>(
+        options_, engine_listeners_, *executor_, SlotWriter(scoreboard_->slot(0)),
+        EngineEvents{.request_done = on_request_done_, .accepting_stopped = on_accepting_stopped_});
     thread_ = std::thread([this] { engine_->Run(); });
     return result;
   }
@@ -309,12 +312,14 @@ class EngineTest : public testing::Test {
     gate.Arrive();
   }
 
-  EngineOptions options_;
+  EngineOptions options_{.drain_grace_s = 0.05};
   std::vector<Listener> listeners_;
+  std::vector<Listener> engine_listeners_;
   std::optional<Scoreboard> scoreboard_;
   std::unique_ptr<FakeExecutor> executor_;
   ThreadedFake* threaded_ = nullptr;
   std::function<void(std::uint64_t)> on_request_done_;
+  std::function<void()> on_accepting_stopped_;
   std::unique_ptr<Engine> engine_;
   std::thread thread_;
   int port_ = 0;

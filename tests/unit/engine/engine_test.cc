@@ -11,7 +11,7 @@ void SendText(Exchange& exchange, const std::string& text) {
   exchange.Finish();
 }
 
-TEST_F(EngineTest, DrainClosesIdleConnectionsAtOnce) {
+TEST_F(EngineTest, DrainClosesIdleConnectionsAfterAMoment) {
   options_.keepalive_s = 60;
   FakeExecutor& executor = Start<InlineFake>(Echo);
   Client idle(port_);
@@ -21,6 +21,23 @@ TEST_F(EngineTest, DrainClosesIdleConnectionsAtOnce) {
   Join();
   EXPECT_TRUE(idle.AtEnd());
   EXPECT_TRUE(executor.stopped());
+}
+
+TEST_F(EngineTest, DrainAnswersOneLastRequestOfAnIdleConnection) {
+  options_.keepalive_s = 60;
+  options_.drain_grace_s = 60;
+  Start<InlineFake>(Echo);
+  Client idle(port_);
+  idle.Send(Get("/"));
+  ASSERT_TRUE(idle.ReadResponse());
+  Drain();
+  WaitForTurn();
+  idle.Send(Get("/last"));
+  const auto response = idle.ReadResponse();
+  ASSERT_TRUE(response);
+  EXPECT_TRUE(response->Has("Connection: close"));
+  EXPECT_TRUE(idle.AtEnd());
+  Join();
 }
 
 TEST_F(EngineTest, DrainLetsARequestFinishArrivingAndSaysClose) {
@@ -85,8 +102,10 @@ TEST_F(EngineTest, DrainAnswersPipelinedRequestsThatHaveArrived) {
   Join();
 }
 
-TEST_F(EngineTest, DrainAcceptsNothing) {
+TEST_F(EngineTest, DrainClosesTheListenersAndSaysSo) {
   Gate gate;
+  Gate stopped;
+  on_accepting_stopped_ = [&stopped] { stopped.Arrive(); };
   Start<ThreadedFake>(
       [&gate](Exchange& exchange) {
         gate.Arrive();
@@ -96,14 +115,20 @@ TEST_F(EngineTest, DrainAcceptsNothing) {
   Client client(port_);
   client.Send(Get("/"));
   ASSERT_TRUE(gate.WaitForArrivals(1));
+  listeners_.clear();
   Drain();
-  WaitForTurn();
-  Client late(port_);
-  late.Send(Get("/"));
+  ASSERT_TRUE(stopped.WaitForArrivals(1));
+  const UniqueFd late(::socket(AF_INET, SOCK_STREAM, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port_));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(::connect(late.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), -1);
+  EXPECT_EQ(errno, ECONNREFUSED);
+  stopped.Open();
   gate.Open();
   EXPECT_TRUE(client.ReadResponse());
   Join();
-  EXPECT_EQ(scoreboard_->Counters(0).connections, 1U);
 }
 
 TEST_F(EngineTest, StopCutsConnectionsAndReturnsWhileARequestRuns) {

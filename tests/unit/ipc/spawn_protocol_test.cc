@@ -63,6 +63,7 @@ TEST(SpawnProtocol, CarriesTheShortOnes) {
   ThereAndBack(ZygoteReady{});
   ThereAndBack(Go{});
   ThereAndBack(WorkerReady{});
+  ThereAndBack(AcceptingStopped{});
   EXPECT_EQ(ThereAndBack(RecycleWanted{"max_requests"}).reason, "max_requests");
 }
 

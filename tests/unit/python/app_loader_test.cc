@@ -67,7 +67,8 @@ TEST_F(AppLoaderTest, RefusesWhatIsNoApplication) {
     const char* message;
   } cases[] = {
       {"loader_app:missing", "Failed to find attribute 'missing' in 'loader_app'."},
-      {"loader_app:number", "Application object must be callable: 'number' in 'loader_app' is of type int"},
+      {"loader_app:number",
+       "Application object must be callable: 'number' in 'loader_app' is of type int"},
       {"loader_app:nothing()", "Failed to find application object: 'nothing()'"},
       {"loader_app:namespace.app",
        "Failed to parse 'namespace.app' as an attribute name or function call."},

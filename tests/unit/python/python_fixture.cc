@@ -125,8 +125,11 @@ int WsgiServer::Connect() const {
 void WsgiServer::Run(Executor& executor, std::vector<std::function<void()>> clients) {
   auto scoreboard = Scoreboard::Create(1);
   ASSERT_TRUE(scoreboard.ok());
-  Engine engine(EngineOptions(), listeners_, executor, SlotWriter(scoreboard->slot(0)),
-                [](std::uint64_t) {});
+  std::vector<Listener> listeners;  // the engine closes them when it drains
+  for (const Listener& listener : listeners_) {
+    listeners.push_back({listener.address, UniqueFd(::dup(listener.fd.get()))});
+  }
+  Engine engine(EngineOptions(), listeners, executor, SlotWriter(scoreboard->slot(0)), {});
   std::atomic<std::size_t> running = clients.size();
   std::vector<std::thread> threads;
   for (const auto& client : clients) {

@@ -1,6 +1,8 @@
 #include "supervisor/listener_set.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <filesystem>
 
@@ -48,6 +50,19 @@ TEST_F(ListenerSetTest, AFailureLeavesNothingOpen) {
   ASSERT_FALSE(failed.ok());
   EXPECT_NE(failed.error().message.find(busy), std::string::npos) << failed.error().message;
   EXPECT_FALSE(std::filesystem::exists(directory / "a"));
+}
+
+TEST_F(ListenerSetTest, ShutDownRefusesConnectionsAlsoWhereTheSocketIsStillOpen) {
+  auto set = ListenerSet::Open(Binding({"127.0.0.1:0", Unix("a")}), {});
+  ASSERT_TRUE(set.ok());
+  const UniqueFd of_a_worker(dup(set->fds()[1]));
+  set->ShutDown();
+  const UniqueFd client(socket(AF_UNIX, SOCK_STREAM, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  (directory / "a").string().copy(address.sun_path, sizeof address.sun_path - 1);
+  EXPECT_EQ(connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), -1);
+  EXPECT_EQ(errno, ECONNREFUSED);
 }
 
 TEST_F(ListenerSetTest, DoesNotRemoveAPathThatAnotherHasTaken) {

@@ -154,6 +154,9 @@ TEST_F(WorkerPoolTest, ScalesUpAndDown) {
   EXPECT_TRUE(pool.settled());
   pool.SetWanted(1);
   EXPECT_EQ(spawner.signals, (std::vector{std::pair{1, SIGTERM}, std::pair{2, SIGTERM}}));
+  EXPECT_FALSE(pool.as_wanted()) << "the surplus may still accept";
+  pool.AcceptingStopped(1);
+  pool.AcceptingStopped(2);
   EXPECT_TRUE(pool.as_wanted());
   EXPECT_FALSE(pool.settled()) << "the surplus has not retired yet";
   ExitDraining();
@@ -161,6 +164,18 @@ TEST_F(WorkerPoolTest, ScalesUpAndDown) {
   EXPECT_EQ(observer.gone, (std::vector{std::pair{1, StopReason::kScaleDown},
                                         std::pair{2, StopReason::kScaleDown}}));
   EXPECT_TRUE(observer.crashed.empty());
+}
+
+TEST_F(WorkerPoolTest, AWorkerThatSomebodyElseToldToGoIsReplacedAndIsNoCrash) {
+  StartWith(1);
+  pool.AcceptingStopped(1);
+  EXPECT_EQ(spawner.forks.back(), 2);
+  EXPECT_TRUE(spawner.signals.empty());
+  Boot(2);
+  ExitDraining();
+  EXPECT_TRUE(pool.settled());
+  EXPECT_TRUE(observer.crashed.empty());
+  EXPECT_EQ(observer.gone, (std::vector{std::pair{1, StopReason::kOperator}}));
 }
 
 TEST_F(WorkerPoolTest, KillsAWorkerThatDoesNotDrainInTime) {

@@ -37,6 +37,7 @@ const std::vector<Row> kTable = {
     {S::kBooting, E::kExited, S::kGone, {A::kReportBootFailure}},
 
     {S::kReady, E::kDrain, S::kDraining, {A::kSendTerm, A::kArmDrainDeadline}},
+    {S::kReady, E::kDrains, S::kDraining, {A::kArmDrainDeadline}},
     {S::kReady, E::kQuit, S::kKilling, {A::kSendQuit, A::kArmKillDeadline}},
     {S::kReady, E::kStuck, S::kKilling, {A::kSendAbort, A::kArmKillDeadline}},
     {S::kReady, E::kExited, S::kGone, {A::kReportCrash}},
@@ -53,8 +54,8 @@ const std::vector<Row> kTable = {
 };
 
 constexpr S kStates[] = {S::kSpawning, S::kBooting, S::kReady, S::kDraining, S::kKilling, S::kGone};
-constexpr E kEvents[] = {E::kForked, E::kForkFailed, E::kReady,    E::kBootFailed, E::kDrain,
-                         E::kQuit,   E::kStuck,      E::kDeadline, E::kExited};
+constexpr E kEvents[] = {E::kForked, E::kForkFailed, E::kReady, E::kBootFailed, E::kDrain,
+                         E::kQuit,   E::kDrains,     E::kStuck, E::kDeadline,   E::kExited};
 
 Row Expected(S state, E event) {
   for (const Row& row : kTable) {

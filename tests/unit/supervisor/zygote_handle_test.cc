@@ -27,7 +27,8 @@ class Recorder : public ZygoteObserver {
 class ZygoteHandleTest : public testing::Test {
  protected:
   Result<std::unique_ptr<ZygoteHandle>> Start(const std::string& program) {
-    ZygoteProgram start{.path = program, .signal_mask = signals.original_mask(), .scoreboard_fd = 0};
+    ZygoteProgram start{
+        .path = program, .signal_mask = signals.original_mask(), .scoreboard_fd = 0};
     return ZygoteHandle::Start(loop, reaper, recorder, start, 1);
   }
   void RunUntilFailure() {
@@ -43,7 +44,8 @@ class ZygoteHandleTest : public testing::Test {
 TEST_F(ZygoteHandleTest, AProgramThatIsNotThereIsAnError) {
   const auto zygote = Start("/nonexistent/gunid-worker");
   ASSERT_FALSE(zygote.ok());
-  EXPECT_EQ(zygote.error().message, "cannot start /nonexistent/gunid-worker: No such file or directory");
+  EXPECT_EQ(zygote.error().message,
+            "cannot start /nonexistent/gunid-worker: No such file or directory");
 }
 
 TEST_F(ZygoteHandleTest, AnExitWithoutAWordIsAFailureThatNamesIt) {

@@ -57,7 +57,8 @@ TEST_F(WorkerSignalsTest, AreNotBlockedForProgramsThatTheApplicationStarts) {
   signals.Attach(loop);
   sigset_t blocked;
   pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
-  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGUSR1}) EXPECT_EQ(sigismember(&blocked, signal), 0);
+  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGUSR1})
+    EXPECT_EQ(sigismember(&blocked, signal), 0);
 }
 
 }  // namespace

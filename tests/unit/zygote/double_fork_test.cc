@@ -15,12 +15,13 @@ class DoubleForkTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     ASSERT_TRUE(InitializePython(""));
-    ASSERT_EQ(PyRun_SimpleString("import os\n"
-                                 "calls = []\n"
-                                 "os.register_at_fork(before=lambda: calls.append('before'),\n"
-                                 "                    after_in_parent=lambda: calls.append('parent'),\n"
-                                 "                    after_in_child=lambda: calls.append('child'))\n"),
-              0);
+    ASSERT_EQ(
+        PyRun_SimpleString("import os\n"
+                           "calls = []\n"
+                           "os.register_at_fork(before=lambda: calls.append('before'),\n"
+                           "                    after_in_parent=lambda: calls.append('parent'),\n"
+                           "                    after_in_child=lambda: calls.append('child'))\n"),
+        0);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
   }
   static void TearDownTestSuite() { FinalizePython(); }
