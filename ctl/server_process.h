@@ -13,7 +13,8 @@ class ServerProcess {
   ServerProcess(const ServerProcess&) = delete;
   ServerProcess& operator=(const ServerProcess&) = delete;
 
-  // Blocks until the process has ended: at most a few seconds, because the server answers when its workers are gone.
+  // Blocks until the process has ended: at most a few seconds, because the server answers when its
+  // workers are gone.
   void WaitForEnd() const;
 
  private:

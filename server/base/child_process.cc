@@ -38,6 +38,9 @@ Result<std::vector<UniqueFd>> CopyAboveTargets(const std::vector<std::pair<int, 
 }  // namespace
 
 Result<pid_t> Spawn(const ChildProcess& child) {
+  if (!child.directory.empty() && access(child.directory.c_str(), X_OK) != 0) {
+    return Errno("chdir " + child.directory);
+  }
   const auto sources = CopyAboveTargets(child.fds);
   if (!sources) return sources.error();
   posix_spawn_file_actions_t actions;

@@ -68,8 +68,6 @@ class EventLoop {
   // cap), then runs all that is due.
   void RunOnce(Nanoseconds limit = Nanoseconds(-1));
 
-  [[nodiscard]] int epoll_fd() const { return epoll_.get(); }
-
  private:
   struct Timer {
     TimePoint when;

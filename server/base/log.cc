@@ -61,51 +61,49 @@ class OffsetFlag : public spdlog::custom_flag_formatter {
 };
 
 std::string g_path = "-";
-UniqueFd g_file;
+UniqueFd g_log;  // what is behind it changes, its number does not
 
-Result<UniqueFd> OpenFile(const std::string& path) {
-  UniqueFd fd(open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
-  if (!fd) return Errno("cannot open log file " + path);
-  return fd;
+Status PointLogAt(const std::string& path) {
+  if (path == "-") {
+    return dup3(STDERR_FILENO, g_log.get(), O_CLOEXEC) < 0 ? Errno("cannot log to standard error")
+                                                           : Status();
+  }
+  const UniqueFd file(open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
+  if (!file || dup3(file.get(), g_log.get(), O_CLOEXEC) < 0) {
+    return Errno("cannot open log file " + path);
+  }
+  return {};
+}
+
+// Once in the life of a process, while it has one thread: spdlog must not be given another default
+// logger while other threads use it.
+void InstallLogger() {
+  g_log.Reset(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  auto logger = std::make_shared<spdlog::logger>("gunid", std::make_shared<FdSink>(g_log.get()));
+  auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  formatter->add_flag<LevelFlag>('*').add_flag<OffsetFlag>('?');
+  formatter->set_pattern("[%Y-%m-%d %H:%M:%S %?] [%P] [%*] %v");
+  logger->set_formatter(std::move(formatter));
+  spdlog::set_default_logger(std::move(logger));
 }
 
 }  // namespace
 
 Status OpenLog(const std::string& path, const std::string& level) {
-  UniqueFd closed_at_end;  // the logger of before may write to it until it is replaced
-  if (path == "-") {
-    closed_at_end = std::move(g_file);
-  } else {
-    auto file = OpenFile(path);
-    if (!file) return file.error();
-    if (g_file) {
-      dup3(file->get(), g_file.get(), O_CLOEXEC);
-    } else {
-      g_file = std::move(*file);
-    }
-  }
+  if (!g_log) InstallLogger();
+  if (Status opened = PointLogAt(path); !opened) return opened;
   g_path = path;
-
-  auto logger = std::make_shared<spdlog::logger>("gunid", std::make_shared<FdSink>(LogFd()));
-  auto formatter = std::make_unique<spdlog::pattern_formatter>();
-  formatter->add_flag<LevelFlag>('*').add_flag<OffsetFlag>('?');
-  formatter->set_pattern("[%Y-%m-%d %H:%M:%S %?] [%P] [%*] %v");
-  logger->set_formatter(std::move(formatter));
-  logger->set_level(level == "warning" ? spdlog::level::warn : spdlog::level::from_str(level));
-  spdlog::set_default_logger(std::move(logger));
+  spdlog::default_logger_raw()->set_level(level == "warning" ? spdlog::level::warn
+                                                             : spdlog::level::from_str(level));
   return {};
 }
 
 Status ReopenLog() {
-  if (g_path == "-") return {};
-  auto file = OpenFile(g_path);
-  if (!file) return file.error();
-  dup3(file->get(), g_file.get(), O_CLOEXEC);
-  return {};
+  return g_path == "-" ? Status() : PointLogAt(g_path);
 }
 
 int LogFd() {
-  return g_file ? g_file.get() : STDERR_FILENO;
+  return g_log ? g_log.get() : STDERR_FILENO;
 }
 
 }  // namespace gunid

@@ -19,7 +19,7 @@ Status OpenLog(const std::string& path, const std::string& level);
 // Opens the file anew after it was rotated away (SIGUSR1). Does nothing for standard error.
 Status ReopenLog();
 
-// Where the log goes: 2, or the file's descriptor.
+// The log's descriptor: one number for the life of the process, whatever is behind it.
 int LogFd();
 
 }  // namespace gunid

@@ -29,11 +29,14 @@ class PendingResult {
 
   void Set(CommandResult result) {
     const std::lock_guard lock(mutex_);
+    if (!ready_) return;  // nobody waits any more
     result_ = std::move(result);
     eventfd_write(ready_.get(), 1);
   }
+  // The session waits no longer: the command may end much later, and its descriptor is given back now.
   std::optional<CommandResult> Take() {
     const std::lock_guard lock(mutex_);
+    ready_.Reset();
     return std::move(result_);
   }
 

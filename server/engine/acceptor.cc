@@ -88,7 +88,8 @@ void Acceptor::OnEvents(std::uint32_t /*events*/) {
 
 // A level-triggered listener would report the same connection again at once, without end.
 void Acceptor::BackOff() {
-  // EINVAL: the supervisor has shut the socket down because it stops, and tells this worker so just now.
+  // EINVAL: the supervisor has shut the socket down because it stops, and tells this worker so just
+  // now.
   if (!failing_ && errno != EINVAL) {
     spdlog::error("{}; trying again every {} ms",
                   Errno("accept on " + listener_.address.ToString()).message, kRetryDelay.count());

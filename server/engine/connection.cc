@@ -202,6 +202,9 @@ bool Connection::EndResponse() {
     if (rejected_ || readable_ || input_.has_unparsed()) {
       Linger();
     } else {
+      // A process that the application forked may hold the socket, too: then close alone ends nothing.
+      const bool ends_body = exchange_.framing() == BodyFraming::kUntilClose;
+      if (ends_body) ::shutdown(socket_.get(), SHUT_WR);
       Close();
     }
     return true;

@@ -41,6 +41,7 @@ Engine::~Engine() = default;
 void Engine::Run() {
   thread_ = std::this_thread::get_id();
   executor_.Start(*this);
+  if (events_.started) events_.started();
   loop_.set_wait_observer(&executor_);
   for (PrepareTurn(); !finished(); PrepareTurn()) {
     loop_.RunOnce(ready_.empty() ? Nanoseconds(kMaxWait) : Nanoseconds(0));

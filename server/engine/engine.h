@@ -34,12 +34,15 @@ struct EngineOptions {
   double keepalive_s = 2;      // idle between requests; 0: connections are not kept
   double request_read_s = 30;  // for a request head, and without any progress of a body; then 408
   double write_s = 30;         // without any progress of a response
-  // For a client that has no request under way when a drain begins: its next one may be on its way, and is answered.
+  // For a client that has no request under way when a drain begins: its next one may be on its way,
+  // and is answered.
   double drain_grace_s = 1;
 };
 
 // What the engine tells its worker, on the engine's thread.
 struct EngineEvents {
+  // The executor runs and connections are about to be accepted.
+  std::function<void()> started;
   // After each request, with the number of requests that have been completed (for max_requests).
   std::function<void(std::uint64_t)> request_done;
   // A drain has begun and this process has no listening socket any more.

@@ -3,7 +3,7 @@
 //
 //   supervisor -> zygote   LoadRequest (first), ListenersOpened, ForkRequest...; EOF: exit
 //   zygote -> supervisor   SettingsLoaded, ZygoteReady, Forked..., or BootFailure and exit
-//   supervisor -> worker   Go, once the worker is its child; EOF: the supervisor is dead, exit at once
+//   supervisor -> worker   Go, once the worker is its child; EOF: the supervisor is dead, exit
 //   worker -> supervisor   WorkerReady or BootFailure; RecycleWanted; AcceptingStopped
 #pragma once
 
@@ -67,7 +67,8 @@ struct RecycleWanted {
   std::string reason;  // "max_requests"
 };
 
-// The worker drains, because it was told to by the supervisor or by anybody else's SIGTERM: no new connection reaches it.
+// The worker drains, because it was told to by the supervisor or by anybody else's SIGTERM: no new
+// connection reaches it.
 struct AcceptingStopped {};
 
 using Message = std::variant<LoadRequest, SettingsLoaded, ListenersOpened, ZygoteReady, BootFailure,
@@ -77,6 +78,7 @@ std::string EncodeMessage(const Message& message);
 Result<Message> DecodeMessage(const std::string& bytes);
 
 // Keeps the end of a text that would take more than `size` bytes of a message.
+inline constexpr std::size_t kLongestMessage = 8 * 1024;
 std::string CutToFit(std::string text, std::size_t size = 64 * 1024);
 
 }  // namespace gunid

@@ -100,13 +100,16 @@ class Config {
 };
 
 // Python's signal module installs a SIGINT handler when it is first imported, whatever
-// install_signal_handlers says. So that happens here, and is undone.
+// install_signal_handlers says. So that happens here, and is undone, also in what Python believes:
+// asyncio.run() puts its own handler in the place of default_int_handler.
 Status ImportSignalModule() {
   struct sigaction interrupt {};
   sigaction(SIGINT, nullptr, &interrupt);
   const PyRef module = PyRef::Steal(PyImport_ImportModule("signal"));
+  const PyRef restored =
+      module ? PyRef::Steal(PyObject_CallMethod(module.get(), "signal", "ii", SIGINT, 0)) : PyRef();
   sigaction(SIGINT, &interrupt, nullptr);
-  if (!module) return FetchError("cannot start Python", exit_code::kConfig);
+  if (!restored) return FetchError("cannot start Python", exit_code::kConfig);
   return {};
 }
 

@@ -31,7 +31,8 @@ void DisableGarbageCollection();
 void FreezeGarbageCollection();
 void EnableGarbageCollection();
 
-// In a worker that was forked with the application imported: numpy's global random state is the same in all of them,
+// In a worker that was forked with the application imported: numpy's global random state is the
+// same in all of them,
 // unlike that of Python's random module, which reseeds itself.
 void ReseedNumpy();
 

@@ -1,11 +1,14 @@
 #include "python/wsgi_call.h"
 
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 #include <optional>
 #include <string_view>
 
+#include "base/forked_child.h"
 #include "gunid/exit_codes.h"
 #include "python/file_wrapper.h"
 #include "python/python_error.h"
@@ -24,6 +27,14 @@ std::string_view PathOf(const Exchange& exchange) {
 
 void LogException(const Exchange& exchange) {
   spdlog::error("Error handling request {}\n{}", PathOf(exchange), FetchPythonError().traceback);
+}
+
+// A process that the application forked in its request and that comes back here has nothing to do
+// any more: the worker answers.
+void LeaveForkedChild() {
+  if (!InForkedChild()) return;
+  Py_FinalizeEx();
+  _exit(EXIT_SUCCESS);
 }
 
 bool IsPlainSequence(PyObject* object) {
@@ -143,7 +154,10 @@ bool WsgiCall::Impl::SendBody(PyObject* result, WsgiResponse& response) const {
 void WsgiCall::Impl::RunApplication(Exchange& exchange, WsgiResponse& response, const PyRef& input,
                                     const PyRef& start_response) {
   const PyRef result = start_response ? CallApplication(exchange, input, start_response) : PyRef();
-  if (result && SendBody(result.get(), response)) {
+  LeaveForkedChild();
+  const bool sent = result && SendBody(result.get(), response);
+  LeaveForkedChild();
+  if (sent) {
     Succeed(exchange, response);
   } else {
     Fail(exchange, response);

@@ -19,7 +19,8 @@ class ListenerSet {
   // nothing new is left open.
   static Result<ListenerSet> Open(const Settings& settings, const ListenerSet& existing);
 
-  // Refuses new connections, in whatever processes the sockets are still open: a worker that is busy in the application cannot close its own.
+  // Refuses new connections, in whatever processes the sockets are still open: a worker that is
+  // busy in the application cannot close its own.
   void ShutDown() const;
 
   [[nodiscard]] std::vector<ListenerAddress> addresses() const;  // as bound

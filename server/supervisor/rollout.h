@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <memory>
 
-#include "base/clock.h"
 #include "supervisor/generation.h"
 
 namespace gunid {
@@ -29,7 +28,6 @@ RolloutState NextRolloutState(RolloutState state, RolloutEvent event);
 struct Rollout {
   std::unique_ptr<Generation> generation;
   RolloutState state = RolloutState::kLoading;
-  TimePoint started{};
 };
 
 }  // namespace gunid

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <utility>
 #include <variant>
@@ -39,6 +40,20 @@ std::string Join(const std::vector<std::string>& words) {
   std::string joined;
   for (const std::string& word : words) joined += (joined.empty() ? "" : ", ") + word;
   return joined;
+}
+
+// $PWD where it is true: it keeps the symbolic link that a deploy switches to the next release.
+std::string StartDirectory() {
+  std::error_code error;
+  const char* named = std::getenv("PWD");
+  if (named != nullptr && std::filesystem::equivalent(named, ".", error) && !error) return named;
+  return std::filesystem::current_path(error).string();
+}
+
+// Before the configuration file is read, by what is known without it.
+double BootTimeout(const std::vector<SettingsLayer>& layers) {
+  const auto settings = MergeSettings(layers);
+  return settings ? settings->boot_timeout : Settings().boot_timeout;
 }
 
 void LogFailure(const std::string& what, const BootFailure& failure) {
@@ -77,7 +92,7 @@ Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard)
                 .exited = [this](int id, const std::string& exit) { pool_.Exited(id, exit); }}),
       pool_(clock_, spawner_, *this, kSlots) {
   zygote_program_ = {.path = options_.worker_program,
-                     .directory = std::filesystem::current_path().string(),
+                     .directory = StartDirectory(),
                      .layers = options_.layers,
                      .signal_mask = signals_.original_mask(),
                      .scoreboard_fd = scoreboard_.fd()};
@@ -136,13 +151,9 @@ void Supervisor::SetScale(int workers) {
   pool_.SetWanted(workers);
 }
 
+// One replacement of the workers at a time: a reload that comes during another waits for its end.
 void Supervisor::Reload() {
-  if (stopping_) return;
-  if (rollout_) {
-    reload_again_ = true;
-  } else {
-    StartRollout();
-  }
+  reload_wanted_ = true;
 }
 
 void Supervisor::Stop(bool quick) {
@@ -220,6 +231,9 @@ std::optional<CommandResult> Supervisor::RefusalToReplace() const {
   if (stopping_) return ErrorResult(503, kStopping);
   if (!serving_) return ErrorResult(503, {"starting", "the server is starting", ""});
   if (rollout_) return ErrorResult(409, {"busy", "a reload is under way", ""});
+  if (operations_.Waiting(CommandId::kRestart)) {
+    return ErrorResult(409, {"busy", "a restart is under way", ""});
+  }
   return std::nullopt;
 }
 
@@ -227,7 +241,6 @@ std::optional<CommandResult> Supervisor::RefusalToReplace() const {
 
 void Supervisor::StartRollout() {
   rollout_ = std::make_unique<Rollout>();
-  rollout_->started = clock_.Now();
   rollout_->generation = std::make_unique<Generation>();
   rollout_->generation->number = ++last_generation_;
   if (Status started = StartZygote(*rollout_->generation); !started) {
@@ -239,7 +252,7 @@ Status Supervisor::StartZygote(Generation& generation) {
   auto zygote = ZygoteHandle::Start(loop_, reaper_, *this, zygote_program_, generation.number);
   if (!zygote) return zygote.error();
   generation.zygote = std::move(*zygote);
-  generation.zygote->LimitBootTime(generation.settings.boot_timeout);
+  generation.zygote->LimitBootTime(BootTimeout(options_.layers));
   return {};
 }
 
@@ -248,7 +261,7 @@ Status Supervisor::AcceptSettings(Generation& generation, const SettingsLoaded& 
   if (!parsed) return parsed.error();
   generation.settings = std::move(*parsed);
   const Settings& settings = generation.settings;
-  if (settings.check_config) return {};
+  if (settings.check_config && !serving_) return {};
 
   if (Status changed = ChangeDirectory(settings.chdir); !changed) return changed;
   if (Status opened = OpenLog(settings.errorlog, settings.loglevel); !opened) return opened;
@@ -314,10 +327,9 @@ void Supervisor::ZygoteBecameReady(ZygoteHandle& zygote) {
   if (generation == nullptr) return;
   spawner_.Register(zygote);
   if (generation == serving_.get()) {
-    zygote_backoff_.Reset();
     return pool_.Tick();
   }
-  if (generation->settings.check_config) return Stop(true);
+  if (generation->settings.check_config && !serving_) return Stop(true);
   rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kZygoteReady);
   pool_.SetTimeouts(generation->settings);
   pool_.RollTo(generation->number);
@@ -332,6 +344,7 @@ void Supervisor::ZygoteFailed(ZygoteHandle& zygote, const BootFailure& failure) 
   // Workers serve on without it; only new ones need it.
   LogFailure("Zygote lost, starting another", failure);
   facts_.last_error = failure.message;
+  FailOperations(failure);
   zygote_backoff_.Failed(clock_.Now());
   loop_.RunAt(zygote_backoff_.allowed_at(), [this] { RestartZygote(); });
 }
@@ -365,7 +378,8 @@ void Supervisor::FailRollout(const BootFailure& failure) {
     ++statistics_.reloads_failed;
     pool_.SetTimeouts(serving_->settings);
     pool_.RollBack();
-    // The log may have been switched to the new generation's settings.
+    // These may have been switched to the new generation's settings.
+    static_cast<void>(ChangeDirectory(serving_->settings.chdir));
     static_cast<void>(OpenLog(serving_->settings.errorlog, serving_->settings.loglevel));
     operations_.Fail(CommandId::kReload, 500,
                      {"reload_failed", failure.message, failure.traceback});
@@ -389,7 +403,6 @@ void Supervisor::FinishRollout() {
   }
   pool_.SetWanted(scaled_.value_or(static_cast<int>(serving_->settings.workers)));
   spdlog::info("Generation {} serves: {}", serving_->number, WorkersAreReady(pool_.ready_count()));
-  if (std::exchange(reload_again_, false)) StartRollout();
 }
 
 void Supervisor::Discard(std::unique_ptr<Generation> generation, const BootFailure& why) {
@@ -397,8 +410,7 @@ void Supervisor::Discard(std::unique_ptr<Generation> generation, const BootFailu
     spawner_.Unregister(*generation->zygote, why);
     if (stopping_) generation->zygote->KillAndWait();  // gunid must not end before it
   }
-  // Later: this may run inside a call of its zygote.
-  loop_.Post([doomed = std::shared_ptr<Generation>(std::move(generation))] {});
+  discarded_.push_back(std::move(generation));
 }
 
 // Workers
@@ -430,8 +442,13 @@ void Supervisor::OnBootFailure(int generation, const BootFailure& failure) {
   if (CanFail(generation)) return FailRollout(failure);
   LogFailure("Worker failed to boot", failure);
   facts_.last_error = failure.message;
+  FailOperations(failure);
+}
+
+// Those that wait for new workers of the serving generation. What is wanted stays, and is tried again.
+void Supervisor::FailOperations(const BootFailure& failure) {
   const ErrorReport error{"boot_failed", failure.message, failure.traceback};
-  operations_.Fail(CommandId::kScale, 500, error);  // the wanted number stays, and is tried again
+  operations_.Fail(CommandId::kScale, 500, error);
   if (operations_.Waiting(CommandId::kRestart)) {
     pool_.CancelRestart();
     operations_.Fail(CommandId::kRestart, 500, error);
@@ -475,6 +492,7 @@ void Supervisor::CheckRequestDeadlines() {
 // The loop
 
 void Supervisor::AfterTurn() {
+  discarded_.clear();
   if (stopping_) {
     if (!pool_.empty()) return ArmPoolTimer();
     operations_.Finish(CommandId::kStop, [this](TimePoint started) {
@@ -495,7 +513,11 @@ void Supervisor::AfterTurn() {
     finish(CommandId::kReload, "reload", generation + " serves, " + ready);
     finish(CommandId::kRestart, "restart", "all workers were replaced, " + ready);
   }
-  if (!rollout_ && pool_.settled()) finish(CommandId::kScale, "scale", ready);
+  if (pool_.settled()) finish(CommandId::kScale, "scale", ready);
+  if (reload_wanted_ && !RefusalToReplace() && !operations_.Waiting(CommandId::kReload)) {
+    reload_wanted_ = false;
+    StartRollout();
+  }
   ArmPoolTimer();
 }
 
@@ -507,7 +529,8 @@ void Supervisor::ArmPoolTimer() {
   }
 }
 
-// The rollout of that generation is under way, and the pool has not finished it in this turn of the loop.
+// The rollout of that generation is under way, and the pool has not finished it in this turn of the
+// loop.
 bool Supervisor::CanFail(int generation) const {
   return rollout_ && rollout_->generation->number == generation &&
          (rollout_->state != RolloutState::kRolling || pool_.rolling());

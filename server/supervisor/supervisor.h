@@ -82,6 +82,7 @@ class Supervisor : public CommandSink, private ZygoteObserver, private PoolObser
   void WorkerGone(const WorkerHandle& worker) override;
 
   void OnWorkerMessage(int worker_id, const Message& message);
+  void FailOperations(const BootFailure& failure);
   void OnBootFailure(int generation, const BootFailure& failure);
   // What follows from all that happened in a turn of the loop: operations and rollouts that have
   // ended, the next timer.
@@ -107,11 +108,12 @@ class Supervisor : public CommandSink, private ZygoteObserver, private PoolObser
   PidFile pid_file_;
   ZygoteProgram zygote_program_;
 
-  std::unique_ptr<Generation> serving_;  // null until the first rollout is done
-  std::unique_ptr<Rollout> rollout_;     // null while none is under way
+  std::unique_ptr<Generation> serving_;                 // null until the first rollout is done
+  std::vector<std::unique_ptr<Generation>> discarded_;  // in this turn: perhaps inside their calls
+  std::unique_ptr<Rollout> rollout_;                    // null while none is under way
   int last_generation_ = 0;
-  bool reload_again_ = false;  // SIGHUP came during a rollout
-  std::optional<int> scaled_;  // by command or signal; overrides the settings' workers
+  bool reload_wanted_ = false;  // by SIGHUP; starts when nothing else replaces workers
+  std::optional<int> scaled_;   // by command or signal; overrides the settings' workers
   Backoff zygote_backoff_;
 
   Operations operations_;

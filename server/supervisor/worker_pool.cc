@@ -57,7 +57,7 @@ void WorkerPool::RollBack() {
     if (Staying(worker) && worker.generation == *next_generation_)
       Retire(id, StopReason::kRollback);
   }
-  Unexpire(StopReason::kReload);
+  Unexpire();
   next_generation_.reset();
   backoff_.Reset();
   Reconcile();
@@ -71,13 +71,14 @@ void WorkerPool::Restart() {
 }
 
 void WorkerPool::CancelRestart() {
-  Unexpire(StopReason::kRestart);
+  Unexpire();
   Reconcile();
 }
 
 void WorkerPool::Recycle(int worker_id, StopReason reason) {
   const auto found = workers_.find(worker_id);
-  if (found == workers_.end() || !Staying(found->second) || found->second.expiring) return;
+  if (found == workers_.end() || !Staying(found->second)) return;
+  found->second.recycle = true;
   Expire(found->second, reason);
   Reconcile();
 }
@@ -251,15 +252,16 @@ void WorkerPool::Retire(int worker_id, StopReason reason) {
 }
 
 void WorkerPool::Expire(WorkerHandle& worker, StopReason reason) {
+  if (!worker.expiring) worker.reason = reason;
   worker.expiring = true;
-  worker.reason = reason;
 }
 
-void WorkerPool::Unexpire(StopReason reason) {
+// Those that were to be replaced, but for what they have done themselves.
+void WorkerPool::Unexpire() {
   for (auto& [id, worker] : workers_) {
-    if (!Staying(worker) || worker.reason != reason) continue;
-    worker.expiring = false;
-    worker.reason = StopReason::kNone;
+    if (!Staying(worker)) continue;
+    worker.expiring = worker.recycle;
+    worker.reason = worker.recycle ? StopReason::kMaxRequests : StopReason::kNone;
   }
 }
 

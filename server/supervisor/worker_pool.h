@@ -27,6 +27,7 @@ struct WorkerHandle {
   WorkerState state = WorkerState::kSpawning;
   bool surge = false;                     // started beside a worker that is to be replaced
   bool expiring = false;                  // serves until a replacement is ready
+  bool recycle = false;                   // over a limit: expiring whatever becomes of a rollout
   bool accepting = true;                  // new connections may reach it
   StopReason reason = StopReason::kNone;  // why it goes or is to be replaced
   TimePoint created{};
@@ -102,7 +103,8 @@ class WorkerPool {
   [[nodiscard]] bool rolling() const { return next_generation_.has_value(); }
   // Serving workers: ready, and not told to go.
   [[nodiscard]] int ready_count() const;
-  // The workers that have not been told to go are as many as wanted, ready, and none of them is to be replaced; those that
+  // The workers that have not been told to go are as many as wanted, ready, and none of them is to
+  // be replaced; those that
   // have been told take no new connection any more.
   [[nodiscard]] bool as_wanted() const;
   // As wanted, and no other worker is left.
@@ -110,14 +112,13 @@ class WorkerPool {
     return as_wanted() && static_cast<int>(workers_.size()) == wanted_;
   }
   [[nodiscard]] bool empty() const { return workers_.empty(); }
-  [[nodiscard]] int backoff_failures() const { return backoff_.failures(); }
 
  private:
   void Apply(WorkerHandle& worker, WorkerEvent event, const BootFailure& failure = {});
   void Act(WorkerHandle& worker, WorkerAction action, const BootFailure& failure);
   void Retire(int worker_id, StopReason reason);
   void Expire(WorkerHandle& worker, StopReason reason);
-  void Unexpire(StopReason reason);
+  void Unexpire();
   // Compares what is with what is wanted and starts or retires workers.
   void Reconcile();
   void Spawn(int generation, bool surge);

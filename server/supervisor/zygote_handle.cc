@@ -10,6 +10,13 @@
 #include "gunid/exit_codes.h"
 
 namespace gunid {
+namespace {
+
+// A fork takes milliseconds; a zygote that needs longer hangs, or was stopped.
+constexpr double kForkSeconds = 10;
+constexpr double kAbortGraceSeconds = 1;
+
+}  // namespace
 
 Result<std::unique_ptr<ZygoteHandle>> ZygoteHandle::Start(EventLoop& loop, Reaper& reaper,
                                                           ZygoteObserver& observer,
@@ -40,7 +47,7 @@ Result<std::unique_ptr<ZygoteHandle>> ZygoteHandle::Start(EventLoop& loop, Reape
 }
 
 ZygoteHandle::~ZygoteHandle() {
-  loop_.Cancel(boot_timer_);
+  CancelTimers();
   if (!exited_) {
     reaper_.Forget(pid_);
     kill(pid_, SIGKILL);
@@ -50,11 +57,21 @@ ZygoteHandle::~ZygoteHandle() {
 
 void ZygoteHandle::LimitBootTime(double seconds) {
   loop_.Cancel(boot_timer_);
+  boot_timer_ = 0;
   if (seconds <= 0) return;
   boot_timer_ = loop_.RunAfter(FromSeconds(seconds), [this] {
-    Signal(SIGABRT);  // the stack of what hangs goes to the log
-    Fail({exit_code::kBootError, "the application was not loaded within boot_timeout", ""});
+    const bool loading = state_ == State::kLoading;
+    GiveUp(loading ? "the configuration was not loaded within boot_timeout"
+                   : "the application was not loaded within boot_timeout");
   });
+}
+
+// It fails when it has exited: until then it writes the stack of what hangs to the log.
+void ZygoteHandle::GiveUp(const std::string& why) {
+  why_given_up_ = why;
+  kill(pid_, SIGABRT);
+  loop_.Cancel(boot_timer_);
+  boot_timer_ = loop_.RunAfter(FromSeconds(kAbortGraceSeconds), [this] { kill(pid_, SIGKILL); });
 }
 
 void ZygoteHandle::SendListeners(const ListenersOpened& listeners, const std::vector<int>& fds) {
@@ -65,16 +82,21 @@ void ZygoteHandle::SendListeners(const ListenersOpened& listeners, const std::ve
 }
 
 Status ZygoteHandle::Fork(const ForkRequest& request, int channel_fd) {
-  return socket_.Send(EncodeMessage(request), {channel_fd});
+  if (Status sent = socket_.Send(EncodeMessage(request), {channel_fd}); !sent) return sent;
+  if (forks_under_way_++ == 0) LimitForkTime();
+  return {};
 }
 
-void ZygoteHandle::Signal(int signal) const {
-  if (state_ != State::kFailed) kill(pid_, signal);
+void ZygoteHandle::LimitForkTime() {
+  loop_.Cancel(fork_timer_);
+  fork_timer_ = loop_.RunAfter(FromSeconds(kForkSeconds), [this] {
+    GiveUp("the zygote (pid:" + std::to_string(pid_) + ") does not fork workers any more");
+  });
 }
 
 void ZygoteHandle::KillAndWait() {
   state_ = State::kFailed;
-  loop_.Cancel(boot_timer_);
+  CancelTimers();
   if (std::exchange(exited_, true)) return;
   reaper_.Forget(pid_);
   kill(pid_, SIGKILL);
@@ -114,6 +136,8 @@ void ZygoteHandle::Handle(const Message& message) {
   } else if (const auto* failure = std::get_if<BootFailure>(&message)) {
     Fail(*failure);
   } else if (const auto* forked = std::get_if<Forked>(&message)) {
+    loop_.Cancel(fork_timer_);
+    if (--forks_under_way_ > 0) LimitForkTime();
     observer_.ZygoteForked(*this, *forked);
   }
 }
@@ -121,6 +145,7 @@ void ZygoteHandle::Handle(const Message& message) {
 void ZygoteHandle::Exited(int status) {
   exited_ = true;
   ReceiveAll();
+  if (!why_given_up_.empty()) return Fail({exit_code::kBootError, why_given_up_, ""});
   Fail({exit_code::kBootError,
         "the zygote (pid:" + std::to_string(pid_) + ") " + DescribeExit(status), ""});
 }
@@ -128,8 +153,13 @@ void ZygoteHandle::Exited(int status) {
 void ZygoteHandle::Fail(const BootFailure& failure) {
   if (state_ == State::kFailed) return;
   state_ = State::kFailed;
-  loop_.Cancel(boot_timer_);
+  CancelTimers();
   observer_.ZygoteFailed(*this, failure);
+}
+
+void ZygoteHandle::CancelTimers() {
+  loop_.Cancel(boot_timer_);
+  loop_.Cancel(fork_timer_);
 }
 
 }  // namespace gunid

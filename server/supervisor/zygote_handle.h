@@ -10,7 +10,6 @@
 
 #include <csignal>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -60,8 +59,8 @@ class ZygoteHandle : public EventHandler {
   void SendListeners(const ListenersOpened& listeners, const std::vector<int>& fds);
   // Asks for a worker that gets `channel_fd`. Answered by ZygoteForked, or by ZygoteFailed.
   Status Fork(const ForkRequest& request, int channel_fd);
-  void Signal(int signal) const;
-  // Without ZygoteFailed. When the server stops: it must be gone before its parent. Blocks for the moment that a kill takes.
+  // Without ZygoteFailed. When the server stops: it must be gone before its parent. Blocks for the
+  // moment that a kill takes.
   void KillAndWait();
 
  private:
@@ -74,6 +73,9 @@ class ZygoteHandle : public EventHandler {
   void Handle(const Message& message);
   void Exited(int status);
   void Fail(const BootFailure& failure);
+  void GiveUp(const std::string& why);
+  void LimitForkTime();
+  void CancelTimers();
 
   EventLoop& loop_;
   Reaper& reaper_;
@@ -84,6 +86,9 @@ class ZygoteHandle : public EventHandler {
   pid_t pid_ = 0;
   MessageSocket socket_;
   EventLoop::TimerId boot_timer_ = 0;
+  EventLoop::TimerId fork_timer_ = 0;
+  int forks_under_way_ = 0;
+  std::string why_given_up_;  // it was told to dump its stacks and die
 };
 
 }  // namespace gunid

@@ -10,6 +10,7 @@
 #include <random>
 #include <variant>
 
+#include "base/forked_child.h"
 #include "base/log.h"
 #include "engine/engine.h"
 #include "gunid/exit_codes.h"
@@ -62,8 +63,6 @@ int Worker::Run() {
   if (application) {
     EnableGarbageCollection();
     ReseedNumpy();
-  } else {
-    if (Status dumping = DumpStacksOnAbort(LogFd()); !dumping) return FailToBoot(dumping.error());
   }
   return Serve(std::move(application));
 }
@@ -76,6 +75,10 @@ bool Worker::WaitForGo() {
 }
 
 int Worker::Serve(PyRef application) {
+  std::vector<int> inherited{options_.channel.fd()};
+  for (const Listener& listener : options_.listeners) inherited.push_back(listener.fd.get());
+  DetachForkedChildren(std::move(inherited), RestoreDefaultSignals);
+
   Engine* engine = nullptr;
   bool stopped = false;
   WorkerSignals signals([&] { engine->Drain(); },
@@ -105,6 +108,7 @@ int Worker::Serve(PyRef application) {
     static_cast<void>(options_.channel.Send(EncodeMessage(message)));
   };
   const EngineEvents events{
+      .started = [tell] { tell(WorkerReady{}); },
       .request_done =
           [tell, limit = RequestLimit()](std::uint64_t count) {
             if (count == limit) tell(RecycleWanted{"max_requests"});
@@ -117,10 +121,10 @@ int Worker::Serve(PyRef application) {
     engine = &running;
     const Lifeline lifeline(running.loop(), options_.channel);
     signals.Attach(running.loop());
-    if (!options_.channel.Send(EncodeMessage(WorkerReady{}))) return EXIT_FAILURE;
     running.Run();
     // At once: threads of the application may still be inside a request, and use all of this.
     if (stopped) _exit(exit_code::kOk);
+    signals.Detach();
   }
   executor.reset();
   call->reset();
@@ -130,7 +134,8 @@ int Worker::Serve(PyRef application) {
 }
 
 int Worker::FailToBoot(const Error& error) {
-  const BootFailure failure{error.exit_code, error.message, CutToFit(error.detail)};
+  const BootFailure failure{error.exit_code, CutToFit(error.message, kLongestMessage),
+                            CutToFit(error.detail)};
   static_cast<void>(options_.channel.Send(EncodeMessage(failure)));
   // Without the interpreter's end: what the application left half-made must not hold the process
   // up.

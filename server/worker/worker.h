@@ -15,7 +15,6 @@
 namespace gunid {
 
 struct WorkerOptions {
-  int id = 0;
   Settings settings;
   std::vector<Listener> listeners;
   SlotWriter slot;

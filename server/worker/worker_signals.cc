@@ -15,13 +15,21 @@ namespace gunid {
 namespace {
 
 constexpr int kHandled[] = {SIGTERM, SIGINT, SIGQUIT, SIGUSR1};
+constexpr int kSupervisors[] = {SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH};
 
 // What a handler may use: lock-free, set before the handlers are installed.
 std::atomic<int> g_pipe{-1};
 std::atomic<bool> g_attached{false};
+std::atomic<pid_t> g_worker{0};
 static_assert(std::atomic<int>::is_always_lock_free);
 
 void HandleSignal(int signal) {
+  if (getpid() != g_worker) {
+    // A process that the application has forked just now: it has not come to RestoreDefaultSignals.
+    std::signal(signal, SIG_DFL);
+    raise(signal);
+    return;
+  }
   if (!g_attached && signal != SIGUSR1) _exit(EXIT_SUCCESS);
   const int saved_errno = errno;
   const auto byte = static_cast<unsigned char>(signal);
@@ -42,9 +50,12 @@ void SetHandler(int signal, void (*handler)(int)) {
 
 // By a handler: SIG_IGN would be inherited by programs that the application starts.
 void IgnoreSupervisorSignals() {
-  for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH}) {
-    SetHandler(signal, IgnoreSignal);
-  }
+  for (const int signal : kSupervisors) SetHandler(signal, IgnoreSignal);
+}
+
+void RestoreDefaultSignals() {
+  for (const int signal : kHandled) SetHandler(signal, SIG_DFL);
+  for (const int signal : kSupervisors) SetHandler(signal, SIG_DFL);
 }
 
 WorkerSignals::WorkerSignals(std::function<void()> drain, std::function<void()> stop)
@@ -53,11 +64,12 @@ WorkerSignals::WorkerSignals(std::function<void()> drain, std::function<void()> 
   if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0) std::abort();
   read_end_.Reset(fds[0]);
   g_pipe = fds[1];
+  g_worker = getpid();
   Install();
 }
 
 WorkerSignals::~WorkerSignals() {
-  if (loop_ != nullptr) loop_->Remove(read_end_.get(), this);
+  Detach();
 }
 
 void WorkerSignals::Attach(EventLoop& loop) {
@@ -65,6 +77,11 @@ void WorkerSignals::Attach(EventLoop& loop) {
   loop.Add(read_end_.get(), EPOLLIN, this);
   g_attached = true;
   Install();
+}
+
+void WorkerSignals::Detach() {
+  if (loop_ != nullptr) loop_->Remove(read_end_.get(), this);
+  loop_ = nullptr;
 }
 
 void WorkerSignals::Install() {

@@ -12,8 +12,12 @@
 
 namespace gunid {
 
-// HUP, USR1, USR2, TTIN, TTOU and WINCH are for the supervisor. Sent to all processes of that name they must not end or stop zygote and workers.
+// HUP, USR1, USR2, TTIN, TTOU and WINCH are for the supervisor. Sent to all processes of that name
+// they must not end or stop zygote and workers.
 void IgnoreSupervisorSignals();
+
+// For a process that the application forks: it is no worker. Async-signal-safe.
+void RestoreDefaultSignals();
 
 class WorkerSignals : public EventHandler {
  public:
@@ -24,6 +28,8 @@ class WorkerSignals : public EventHandler {
   // The application may have installed handlers of its own while it was imported: ours again, and
   // from now on by the loop.
   void Attach(EventLoop& loop);
+  // Before the loop is destroyed: from here on the process is left alone but for SIGKILL.
+  void Detach();
 
  private:
   void OnEvents(std::uint32_t events) override;

@@ -27,14 +27,19 @@ int ThreadCount() {
   return count;
 }
 
+std::string CurrentDirectory() {
+  std::error_code gone;
+  return std::filesystem::current_path(gone).string();
+}
+
 }  // namespace
 
 int Zygote::Run() {
   Status loaded = Load();
   if (!loaded) {
     const Error& error = loaded.error();
-    static_cast<void>(socket_.Send(
-        EncodeMessage(BootFailure{error.exit_code, error.message, CutToFit(error.detail)})));
+    static_cast<void>(socket_.Send(EncodeMessage(BootFailure{
+        error.exit_code, CutToFit(error.message, kLongestMessage), CutToFit(error.detail)})));
     return error.exit_code;
   }
   if (!socket_.Send(EncodeMessage(ZygoteReady{}))) return exit_code::kOk;
@@ -52,7 +57,6 @@ Status Zygote::Load() {
 }
 
 Status Zygote::LoadSettings(const LoadRequest& request) {
-  generation_ = request.generation;
   // The configuration file may be changed by all layers but itself, and may need the virtual
   // environment.
   auto known = MergeSettings(request.layers);
@@ -60,8 +64,8 @@ Status Zygote::LoadSettings(const LoadRequest& request) {
   if (!known->chdir.empty() && chdir(known->chdir.c_str()) != 0)
     return Errno("chdir " + known->chdir);
   if (Status started = InitializePython(known->venv); !started) return started;
-  if (Status set = SetSearchPath(std::filesystem::current_path().string(), known->pythonpath); !set)
-    return set;
+  if (Status dumping = DumpStacksOnAbort(LogFd()); !dumping) return dumping;
+  if (Status set = SetSearchPath(CurrentDirectory(), known->pythonpath); !set) return set;
 
   auto file = LoadConfigFile(known->config);
   if (!file) return file.error();
@@ -75,7 +79,7 @@ Status Zygote::LoadSettings(const LoadRequest& request) {
     return Errno("chdir " + settings_.chdir);
   }
   if (settings_.chdir != known->chdir || settings_.pythonpath != known->pythonpath) {
-    const auto directory = std::filesystem::current_path().string();
+    const auto directory = CurrentDirectory();
     if (Status set = SetSearchPath(directory, settings_.pythonpath); !set) return set;
   }
   if (Status set = SetEnvironment(settings_.raw_env); !set) return set;
@@ -104,7 +108,6 @@ Status Zygote::ReceiveListeners() {
 
 // The application is imported here, once, and its memory is shared by all workers.
 Status Zygote::Preload() {
-  if (Status dumping = DumpStacksOnAbort(LogFd()); !dumping) return dumping;
   DisableGarbageCollection();
   auto application = LoadApp(settings_.wsgi_app);
   if (!application) return application.error();
@@ -125,9 +128,10 @@ int Zygote::ForkOnRequest() {
     auto message = Receive(&fds);
     if (!message) return exit_code::kOk;  // the supervisor is done with this generation, or dead
     const auto* request = std::get_if<ForkRequest>(&*message);
-    if (request == nullptr || fds.size() != 1) continue;
+    if (request == nullptr) continue;
 
-    const pid_t pid = DoubleFork();
+    // Without a channel - the limit of open files is reached - there can be no worker.
+    const pid_t pid = fds.size() == 1 ? DoubleFork() : -1;
     if (pid == 0) return BecomeWorker(*request, MessageSocket(std::move(fds[0])));
     if (!socket_.Send(EncodeMessage(Forked{request->worker_id, pid}))) return exit_code::kOk;
   }
@@ -135,8 +139,7 @@ int Zygote::ForkOnRequest() {
 
 int Zygote::BecomeWorker(const ForkRequest& request, MessageSocket channel) {
   socket_.Close();
-  Worker worker({.id = request.worker_id,
-                 .settings = settings_,
+  Worker worker({.settings = settings_,
                  .listeners = std::move(listeners_),
                  .slot = SlotWriter(scoreboard_.slot(request.slot)),
                  .channel = std::move(channel),

@@ -35,7 +35,6 @@ class Zygote {
 
   MessageSocket socket_;
   Scoreboard scoreboard_;
-  int generation_ = 0;
   Settings settings_;
   std::vector<Listener> listeners_;
   PyRef application_;  // with --preload

@@ -114,6 +114,7 @@ def test_max_requests_jitter(gunid):
 
     wait_until(all_replaced, "every first worker to be replaced")
     assert all(counts[pid] >= 10 for pid in first)
+    assert len({counts[pid] for pid in first}) > 1, "every worker got the same limit"
 
 
 def test_max_requests_resets_no_kept_connection(gunid):

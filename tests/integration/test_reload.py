@@ -126,7 +126,7 @@ BROKEN = {
     "no callable": ("other = 1\n", "Failed to find attribute 'app' in 'site_app'"),
     "not callable": ("app = 'text'\n", "must be callable"),
     "sys.exit": ("import sys\nsys.exit(1)\n", "SystemExit"),
-    "crash": ("import os\nos._exit(7)\n", "7"),
+    "crash": ("import os\nos._exit(7)\n", "exited with code 7"),
 }
 
 
@@ -196,7 +196,7 @@ def test_reload_that_hangs_is_given_up(serve, project, gate):
     project.write(f"open({str(gate.path)!r}).read()\n")
     result = server.gunictl("reload")
     assert result.returncode == 1
-    assert "2" in result.stderr
+    assert "within boot_timeout" in result.stderr
     assert server.get().text == "one"
     assert server.status()["generation"] == 1
 
@@ -288,4 +288,65 @@ def test_restart_with_bad_code_keeps_the_old_workers(serve, project):
     assert result.returncode == 1
     assert "not today" in result.stderr
     assert server.get().text == "one"
-    assert workers & server.worker_pids()
+    assert server.worker_pids() == workers
+
+
+def test_hup_during_a_reload_that_fails_reloads_again(serve, project, gate):
+    server = serve()
+    project.write(f"open({str(gate.path)!r}).read()\nraise RuntimeError('half deployed')\n")
+    server.signal(signal.SIGHUP)
+    gate.wait_entered()
+    project.answer("two")
+    server.signal(signal.SIGHUP)
+    server.log.wait_for("Handling signal: hup", count=2)
+    gate.open()
+    server.log.wait_for("half deployed")
+    server.log.wait_for("Generation 3 serves")
+    assert server.get().text == "two"
+
+
+def test_reload_is_refused_during_a_restart(serve, project, pool, gate):
+    server = serve("-w", "2")
+    source = project.module.read_text()
+    project.write(f"open({str(gate.path)!r}).read()\n{source}")
+    restart = pool.submit(server.gunictl, "restart")
+    gate.wait_entered()
+    refused = server.gunictl("reload")
+    assert (refused.returncode, refused.stderr) == (1, "gunictl: reload: a restart is under way\n")
+    project.write(source)
+    gate.open()
+    assert restart.result().returncode == 0
+
+
+def test_hung_configuration_file_is_given_up_and_scale_works_meanwhile(serve, project, pool, gate):
+    server = serve("--boot-timeout", "3")
+    project.config.write_text(f"open({str(gate.path)!r}).read()\n")
+    reload = pool.submit(server.gunictl, "reload")
+    gate.wait_entered()
+    assert server.gunictl("scale", "2").returncode == 0
+    failed = reload.result()
+    assert failed.returncode == 1
+    assert "the configuration was not loaded within boot_timeout" in failed.stderr
+    # The stack of what hung.
+    server.log.wait_for(r"gunicorn\.conf\.py.*line 1")
+
+
+def test_check_config_in_the_configuration_does_not_end_a_server(serve, project):
+    server = serve()
+    project.config.write_text("check_config = True\n")
+    assert server.gunictl("reload").returncode == 0
+    assert server.get().text == "one"
+
+
+def test_reload_follows_a_symbolic_link_to_the_new_release(gunid, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        Project(tmp_path / name).answer(name)
+    current = tmp_path / "current"
+    current.symlink_to("one")
+    server = gunid("site_app:app", cwd=current, env={"PWD": str(current)})
+    assert server.get().text == "one"
+    (tmp_path / "next").symlink_to("two")
+    (tmp_path / "next").rename(current)
+    assert server.gunictl("reload").returncode == 0
+    assert server.get().text == "two"

@@ -1,7 +1,7 @@
 """Supervision: processes, readiness, replacement, back-off, parent death, and the signals."""
 
 import os
-from signal import SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGSEGV, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1
+from signal import SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGSEGV, SIGSTOP, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1
 from signal import SIGWINCH
 
 import pytest
@@ -326,3 +326,16 @@ def test_preloaded_application_may_start_threads_in_workers(gunid, pool):
     server = gunid("blocking:app", "--preload", "--threads", "2")
     clients = [pool.submit(server.get, "/meet") for _ in range(2)]
     assert [client.result().text for client in clients] == ["met", "met"]
+
+
+def test_zygote_that_does_not_answer_is_replaced(gunid):
+    server = gunid("hello:app")
+    workers = {Process(pid) for pid in server.worker_pids()}
+    (zygote,) = children(server.pid) - workers
+    os.kill(zygote.pid, SIGSTOP)
+    result = server.gunictl("scale", "2")
+    assert result.returncode == 1
+    assert "does not fork workers any more" in result.stderr
+    assert not zygote.is_alive
+    server.wait_ready(2)
+    assert workers <= {Process(pid) for pid in server.worker_pids()}

@@ -69,7 +69,7 @@ TEST_F(ZygoteHandleTest, OneThatHangsFailsAtItsDeadlineOnce) {
   (*zygote)->KillAndWait();
   loop.RunOnce(Nanoseconds(0));
   EXPECT_EQ(recorder.failures,
-            std::vector<std::string>{"the application was not loaded within boot_timeout"});
+            std::vector<std::string>{"the configuration was not loaded within boot_timeout"});
 }
 
 }  // namespace

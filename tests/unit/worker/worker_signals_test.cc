@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <memory>
 
 namespace gunid {
 namespace {
@@ -20,12 +21,11 @@ class WorkerSignalsTest : public testing::Test {
   WorkerSignals signals{[this] { ++drains; }, [this] { ++stops; }};
 };
 
-using WorkerSignalsDeathTest = WorkerSignalsTest;
-
-TEST_F(WorkerSignalsDeathTest, EndTheProcessWhileTheApplicationIsImported) {
+TEST(WorkerSignalsDeathTest, EndTheProcessWhileTheApplicationIsImported) {
   for (const int signal : {SIGTERM, SIGINT, SIGQUIT}) {
     EXPECT_EXIT(
         {
+          WorkerSignals importing([] {}, [] {});
           raise(signal);
           _exit(9);
         },
@@ -46,11 +46,25 @@ TEST_F(WorkerSignalsTest, BecomeCallsOnTheLoop) {
   EXPECT_EQ(stops, 2);
 }
 
+TEST_F(WorkerSignalsTest, AreNotThoseOfAForkedProcess) {
+  signals.Attach(loop);
+  EXPECT_EXIT(raise(SIGTERM), testing::KilledBySignal(SIGTERM), "");
+  loop.RunOnce(Nanoseconds(0));
+  EXPECT_EQ(drains, 0);
+}
+
 TEST_F(WorkerSignalsTest, AttachTakesBackWhatTheApplicationChanged) {
   std::signal(SIGTERM, SIG_IGN);
   signals.Attach(loop);
   Raise(SIGTERM);
   EXPECT_EQ(drains, 1);
+}
+
+TEST_F(WorkerSignalsTest, OutliveTheLoopOnceDetached) {
+  auto short_lived = std::make_unique<EventLoop>();
+  signals.Attach(*short_lived);
+  signals.Detach();
+  short_lived.reset();
 }
 
 TEST_F(WorkerSignalsTest, AreNotBlockedForProgramsThatTheApplicationStarts) {

@@ -1,0 +1,34 @@
+#include "base/forked_child.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <utility>
+
+namespace gunid {
+namespace {
+
+// Written before the hook is registered, and by it in the child, which has one thread.
+std::vector<int> g_fds;
+void (*g_restore_signals)() = nullptr;
+bool g_in_child = false;
+
+void Detach() {
+  g_in_child = true;
+  g_restore_signals();
+  for (const int fd : g_fds) close(fd);
+}
+
+}  // namespace
+
+void DetachForkedChildren(std::vector<int> fds, void (*restore_signals)()) {
+  g_fds = std::move(fds);
+  g_restore_signals = restore_signals;
+  pthread_atfork(nullptr, nullptr, Detach);
+}
+
+bool InForkedChild() {
+  return g_in_child;
+}
+
+}  // namespace gunid
