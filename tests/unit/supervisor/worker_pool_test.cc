@@ -1,5 +1,6 @@
 #include "supervisor/worker_pool.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -288,6 +289,21 @@ TEST_F(WorkerPoolTest, RecyclesOnlyAfterTheReplacementIsReady) {
   EXPECT_EQ(spawner.signals, (std::vector{std::pair{1, SIGTERM}}));
   ExitDraining();
   EXPECT_EQ(observer.gone, (std::vector{std::pair{1, StopReason::kMaxRequests}}));
+}
+
+TEST_F(WorkerPoolTest, AWorkerOverItsLimitIsReplacedAlsoWhenARolloutCameInBetween) {
+  StartWith(2);
+  pool.RollTo(2);
+  pool.Recycle(2, StopReason::kMaxRequests);
+  pool.RollBack();
+  for (int turn = 0; turn < 3; ++turn) {
+    BootAll();
+    ExitDraining();
+  }
+  EXPECT_TRUE(pool.settled());
+  EXPECT_EQ(pool.Find(2), nullptr);
+  EXPECT_NE(pool.Find(1), nullptr);
+  EXPECT_THAT(observer.gone, testing::Contains(std::pair{2, StopReason::kMaxRequests}));
 }
 
 TEST_F(WorkerPoolTest, AStuckWorkerIsAbortedAndReplaced) {
