@@ -1,6 +1,6 @@
 // Bringing a generation into service: the first start and every reload. A transaction: it ends
 // done, or failed with everything as it was before (at the first start: with the program's end).
-// The states are a pure function; supervisor.cc carries them out.
+// The states are a pure function; generations.cc carries them out.
 //
 //   loading --settings--> importing --zygote ready--> rolling --replaced--> done
 //   any of these --failure--> failed

@@ -36,29 +36,12 @@ std::string LowerCaseName(int signal) {
   return name;
 }
 
-std::string Join(const std::vector<std::string>& words) {
-  std::string joined;
-  for (const std::string& word : words) joined += (joined.empty() ? "" : ", ") + word;
-  return joined;
-}
-
 // $PWD where it is true: it keeps the symbolic link that a deploy switches to the next release.
 std::string StartDirectory() {
   std::error_code error;
   const char* named = std::getenv("PWD");
   if (named != nullptr && std::filesystem::equivalent(named, ".", error) && !error) return named;
   return std::filesystem::current_path(error).string();
-}
-
-// Before the configuration file is read, by what is known without it.
-double BootTimeout(const std::vector<SettingsLayer>& layers) {
-  const auto settings = MergeSettings(layers);
-  return settings ? settings->boot_timeout : Settings().boot_timeout;
-}
-
-void LogFailure(const std::string& what, const BootFailure& failure) {
-  spdlog::error("{}: {}{}{}", what, failure.message, failure.traceback.empty() ? "" : "\n",
-                failure.traceback);
 }
 
 }  // namespace
@@ -90,12 +73,14 @@ Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard)
                     [this](int id, const BootFailure& failure) { pool_.ForkFailed(id, failure); },
                 .message = [this](int id, const Message& message) { OnWorkerMessage(id, message); },
                 .exited = [this](int id, const std::string& exit) { pool_.Exited(id, exit); }}),
-      pool_(clock_, spawner_, *this, kSlots) {
-  zygote_program_ = {.path = options_.worker_program,
-                     .directory = StartDirectory(),
-                     .layers = options_.layers,
-                     .signal_mask = signals_.original_mask(),
-                     .scoreboard_fd = scoreboard_.fd()};
+      pool_(clock_, spawner_, *this, kSlots),
+      generations_(loop_, reaper_, spawner_, pool_,
+                   {.path = options_.worker_program,
+                    .directory = StartDirectory(),
+                    .layers = options_.layers,
+                    .signal_mask = signals_.original_mask(),
+                    .scoreboard_fd = scoreboard_.fd()},
+                   *this) {
   facts_.started = clock_.Now();
   facts_.started_at = std::time(nullptr);
 }
@@ -103,13 +88,13 @@ Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard)
 Supervisor::~Supervisor() = default;
 
 int Supervisor::Run() {
-  StartRollout();
+  generations_.StartRollout();
   CheckRequestDeadlines();
   while (!loop_.stopped()) {
     AfterTurn();
     if (!loop_.stopped()) loop_.RunOnce();
   }
-  if (serving_) spdlog::info("Shutting down");
+  if (generations_.serving() != nullptr) spdlog::info("Shutting down");
   return exit_code_;
 }
 
@@ -161,19 +146,9 @@ void Supervisor::Stop(bool quick) {
   for (const CommandId id : {CommandId::kScale, CommandId::kReload, CommandId::kRestart}) {
     operations_.Fail(id, 503, kStopping);
   }
-  if (rollout_) {
-    Discard(std::move(rollout_->generation), {exit_code::kOk, kStopping.message, ""});
-    rollout_.reset();
-  }
   pool_.Shutdown(quick);
-  if (serving_) {
-    const BootFailure why{exit_code::kOk, kStopping.message, ""};
-    spawner_.Unregister(*serving_->zygote, why);
-    serving_->zygote->KillAndWait();
-    serving_->listeners.ShutDown();
-    serving_->listeners = {};
-    facts_.listeners.clear();
-  }
+  generations_.Stop();
+  facts_.listeners.clear();
 }
 
 void Supervisor::ReopenLogs() {
@@ -217,7 +192,7 @@ void Supervisor::ExecuteScale(int workers, Operations::Done done) {
 void Supervisor::ExecuteReload(Operations::Done done) {
   if (const auto refusal = RefusalToReplace()) return done(*refusal);
   operations_.Add(CommandId::kReload, clock_.Now(), std::move(done));
-  StartRollout();
+  generations_.StartRollout();
 }
 
 void Supervisor::ExecuteRestart(Operations::Done done) {
@@ -229,71 +204,19 @@ void Supervisor::ExecuteRestart(Operations::Done done) {
 // Why the workers cannot be replaced now.
 std::optional<CommandResult> Supervisor::RefusalToReplace() const {
   if (stopping_) return ErrorResult(503, kStopping);
-  if (!serving_) return ErrorResult(503, {"starting", "the server is starting", ""});
-  if (rollout_) return ErrorResult(409, {"busy", "a reload is under way", ""});
+  if (generations_.serving() == nullptr)
+    return ErrorResult(503, {"starting", "the server is starting", ""});
+  if (generations_.rolling_out()) return ErrorResult(409, {"busy", "a reload is under way", ""});
   if (operations_.Waiting(CommandId::kRestart)) {
     return ErrorResult(409, {"busy", "a restart is under way", ""});
   }
   return std::nullopt;
 }
 
-// Rollouts
-
-void Supervisor::StartRollout() {
-  rollout_ = std::make_unique<Rollout>();
-  rollout_->generation = std::make_unique<Generation>();
-  rollout_->generation->number = ++last_generation_;
-  if (Status started = StartZygote(*rollout_->generation); !started) {
-    FailRollout({exit_code::kConfig, started.error().message, ""});
-  }
-}
-
-Status Supervisor::StartZygote(Generation& generation) {
-  auto zygote = ZygoteHandle::Start(loop_, reaper_, *this, zygote_program_, generation.number);
-  if (!zygote) return zygote.error();
-  generation.zygote = std::move(*zygote);
-  generation.zygote->LimitBootTime(BootTimeout(options_.layers));
-  return {};
-}
-
-Status Supervisor::AcceptSettings(Generation& generation, const SettingsLoaded& loaded) {
-  auto parsed = SettingsFromJson(loaded.settings);
-  if (!parsed) return parsed.error();
-  generation.settings = std::move(*parsed);
-  const Settings& settings = generation.settings;
-  if (settings.check_config && !serving_) return {};
-
-  if (Status changed = ChangeDirectory(settings.chdir); !changed) return changed;
-  if (Status opened = OpenLog(settings.errorlog, settings.loglevel); !opened) return opened;
-  for (const std::string& warning : loaded.warnings) spdlog::warn("{}", warning);
-  if (serving_) {
-    const auto changed = ChangedRestartSettings(serving_->settings, settings);
-    if (!changed.empty())
-      spdlog::warn("Changes of {} take effect only at a restart", Join(changed));
-  } else if (Status became = BecomeServer(settings); !became) {
-    return became;
-  }
-
-  auto listeners = ListenerSet::Open(settings, serving_ ? serving_->listeners : ListenerSet());
-  if (!listeners) return listeners.error();
-  generation.listeners = std::move(*listeners);
-  const auto addresses = generation.listeners.addresses();
-  if (!serving_ || addresses != serving_->listeners.addresses()) {
-    for (const ListenerAddress& address : addresses) {
-      spdlog::info("Listening at: {} ({})", address.ToString(), getpid());
-    }
-  }
-  return {};
-}
-
-// Relative to where gunid was started, also at a reload.
-Status Supervisor::ChangeDirectory(const std::string& directory) const {
-  const auto path = std::filesystem::path(zygote_program_.directory) / directory;
-  return chdir(path.c_str()) == 0 ? Status() : Status(Errno("chdir " + directory));
-}
+// What the generations report
 
 // What is done once, when the first settings are known.
-Status Supervisor::BecomeServer(const Settings& settings) {
+Status Supervisor::FirstSettingsLoaded(const Settings& settings) {
   spdlog::info("Starting gunid {}", GUNID_VERSION);
   if (!settings.pidfile.empty()) {
     if (Status written = pid_file_.Write(settings.pidfile); !written) return written;
@@ -308,109 +231,40 @@ Status Supervisor::BecomeServer(const Settings& settings) {
   return {};
 }
 
-void Supervisor::ZygoteLoadedSettings(ZygoteHandle& zygote, const SettingsLoaded& loaded) {
-  Generation* generation = GenerationOf(zygote);
-  if (generation == nullptr) return;
-  // A zygote that replaces a dead one joins a generation whose settings stay as they are.
-  if (generation != serving_.get()) {
-    if (Status accepted = AcceptSettings(*generation, loaded); !accepted) {
-      return FailRollout({exit_code::kConfig, accepted.error().message, ""});
-    }
-    rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kSettingsAccepted);
-  }
-  zygote.LimitBootTime(generation->settings.boot_timeout);
-  zygote.SendListeners({generation->listeners.addresses()}, generation->listeners.fds());
+void Supervisor::ConfigurationChecked() {
+  Stop(true);
 }
 
-void Supervisor::ZygoteBecameReady(ZygoteHandle& zygote) {
-  const Generation* generation = GenerationOf(zygote);
-  if (generation == nullptr) return;
-  spawner_.Register(zygote);
-  if (generation == serving_.get()) {
-    return pool_.Tick();
-  }
-  if (generation->settings.check_config && !serving_) return Stop(true);
-  rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kZygoteReady);
-  pool_.SetTimeouts(generation->settings);
-  pool_.RollTo(generation->number);
-}
-
-void Supervisor::ZygoteFailed(ZygoteHandle& zygote, const BootFailure& failure) {
-  const Generation* generation = GenerationOf(zygote);
-  if (generation == nullptr) return;
-  spawner_.Unregister(zygote, failure);
-  if (generation != serving_.get()) return FailRollout(failure);
-  if (stopping_) return;
-  // Workers serve on without it; only new ones need it.
-  LogFailure("Zygote lost, starting another", failure);
+void Supervisor::RolloutFailed(const BootFailure& failure) {
   facts_.last_error = failure.message;
-  FailOperations(failure);
-  zygote_backoff_.Failed(clock_.Now());
-  loop_.RunAt(zygote_backoff_.allowed_at(), [this] { RestartZygote(); });
-}
-
-void Supervisor::RestartZygote() {
-  // A reload may have brought another in the meantime.
-  if (stopping_ || !serving_->zygote->failed()) return;
-  if (Status started = StartZygote(*serving_); !started) {
-    spdlog::error("{}", started.error().message);
-    zygote_backoff_.Failed(clock_.Now());
-    loop_.RunAt(zygote_backoff_.allowed_at(), [this] { RestartZygote(); });
-  }
-}
-
-void Supervisor::ZygoteForked(ZygoteHandle& /*zygote*/, const Forked& forked) {
-  spawner_.Answer(forked);
-}
-
-void Supervisor::FailRollout(const BootFailure& failure) {
-  rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kFailure);
-  const std::unique_ptr<Rollout> failed = std::move(rollout_);
-  facts_.last_error = failure.message;
-  if (!serving_) {
-    LogFailure("Cannot start", failure);
+  if (generations_.serving() == nullptr) {
     exit_code_ = failure.exit_code;
     stopping_ = true;
     pool_.Shutdown(true);
   } else {
-    LogFailure("Reload failed, generation " + std::to_string(serving_->number) + " serves on",
-               failure);
     ++statistics_.reloads_failed;
-    pool_.SetTimeouts(serving_->settings);
-    pool_.RollBack();
-    // These may have been switched to the new generation's settings.
-    static_cast<void>(ChangeDirectory(serving_->settings.chdir));
-    static_cast<void>(OpenLog(serving_->settings.errorlog, serving_->settings.loglevel));
     operations_.Fail(CommandId::kReload, 500,
                      {"reload_failed", failure.message, failure.traceback});
   }
-  Discard(std::move(failed->generation), failure);
 }
 
-void Supervisor::FinishRollout() {
-  rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kReplaced);
-  const std::unique_ptr<Rollout> done = std::move(rollout_);
-  const bool first = serving_ == nullptr;
-  if (!first) ++statistics_.reloads;
-  if (serving_) Discard(std::move(serving_), {exit_code::kOk, "its generation was replaced", ""});
-  serving_ = std::move(done->generation);
+void Supervisor::RolloutFinished() {
+  const Generation& serving = *generations_.serving();
+  if (serving.number > 1) ++statistics_.reloads;
   facts_.last_error.clear();
-  facts_.app = serving_->settings.wsgi_app;
+  facts_.app = serving.settings.wsgi_app;
   facts_.listeners.clear();
-  const std::vector<int> fds = serving_->listeners.fds();
+  const std::vector<int> fds = serving.listeners.fds();
   for (std::size_t i = 0; i < fds.size(); ++i) {
-    facts_.listeners.push_back({serving_->listeners.addresses()[i].ToString(), fds[i]});
+    facts_.listeners.push_back({serving.listeners.addresses()[i].ToString(), fds[i]});
   }
-  pool_.SetWanted(scaled_.value_or(static_cast<int>(serving_->settings.workers)));
-  spdlog::info("Generation {} serves: {}", serving_->number, WorkersAreReady(pool_.ready_count()));
+  pool_.SetWanted(scaled_.value_or(static_cast<int>(serving.settings.workers)));
+  spdlog::info("Generation {} serves: {}", serving.number, WorkersAreReady(pool_.ready_count()));
 }
 
-void Supervisor::Discard(std::unique_ptr<Generation> generation, const BootFailure& why) {
-  if (generation->zygote) {
-    spawner_.Unregister(*generation->zygote, why);
-    if (stopping_) generation->zygote->KillAndWait();  // gunid must not end before it
-  }
-  discarded_.push_back(std::move(generation));
+void Supervisor::ZygoteLost(const BootFailure& failure) {
+  facts_.last_error = failure.message;
+  FailOperations(failure);
 }
 
 // Workers
@@ -439,8 +293,8 @@ void Supervisor::WorkerFailedToBoot(const WorkerHandle& worker, const BootFailur
 
 void Supervisor::OnBootFailure(int generation, const BootFailure& failure) {
   if (stopping_) return;
-  if (CanFail(generation)) return FailRollout(failure);
-  LogFailure("Worker failed to boot", failure);
+  if (generations_.Fail(generation, failure)) return;
+  LogBootFailure("Worker failed to boot", failure);
   facts_.last_error = failure.message;
   FailOperations(failure);
 }
@@ -457,11 +311,12 @@ void Supervisor::FailOperations(const BootFailure& failure) {
 
 void Supervisor::WorkerCrashed(const WorkerHandle& worker, const std::string& exit) {
   ++statistics_.workers_crashed;
-  if (!serving_ || worker.generation == serving_->number) return;
+  const Generation* serving = generations_.serving();
+  if (serving == nullptr || worker.generation == serving->number) return;
   const std::string message =
       "worker " + std::to_string(worker.id) + " (pid:" + std::to_string(worker.pid) + ") " + exit;
   loop_.Post([this, generation = worker.generation, message] {
-    if (CanFail(generation)) FailRollout({exit_code::kBootError, message, ""});
+    generations_.Fail(generation, {exit_code::kBootError, message, ""});
   });
 }
 
@@ -474,7 +329,7 @@ void Supervisor::WorkerGone(const WorkerHandle& worker) {
 
 void Supervisor::CheckRequestDeadlines() {
   loop_.RunAfter(kRequestDeadlineCheck, [this] { CheckRequestDeadlines(); });
-  const double timeout_s = settings().timeout;
+  const double timeout_s = generations_.settings().timeout;
   const TimePoint now = clock_.Now();
   std::vector<int> stuck;
   for (const auto& [id, worker] : pool_.workers()) {
@@ -492,7 +347,7 @@ void Supervisor::CheckRequestDeadlines() {
 // The loop
 
 void Supervisor::AfterTurn() {
-  discarded_.clear();
+  generations_.Settle();
   if (stopping_) {
     if (!pool_.empty()) return ArmPoolTimer();
     operations_.Finish(CommandId::kStop, [this](TimePoint started) {
@@ -500,7 +355,6 @@ void Supervisor::AfterTurn() {
     });
     return loop_.Stop();
   }
-  if (rollout_ && rollout_->state == RolloutState::kRolling && !pool_.rolling()) FinishRollout();
   const auto finish = [this](CommandId id, const std::string& operation,
                              const std::string& message) {
     operations_.Finish(id, [&](TimePoint started) {
@@ -508,7 +362,7 @@ void Supervisor::AfterTurn() {
     });
   };
   const std::string ready = WorkersAreReady(pool_.ready_count());
-  if (!rollout_ && pool_.as_wanted()) {
+  if (!generations_.rolling_out() && pool_.as_wanted()) {
     const std::string generation = "generation " + std::to_string(pool_.generation());
     finish(CommandId::kReload, "reload", generation + " serves, " + ready);
     finish(CommandId::kRestart, "restart", "all workers were replaced, " + ready);
@@ -516,7 +370,7 @@ void Supervisor::AfterTurn() {
   if (pool_.settled()) finish(CommandId::kScale, "scale", ready);
   if (reload_wanted_ && !RefusalToReplace() && !operations_.Waiting(CommandId::kReload)) {
     reload_wanted_ = false;
-    StartRollout();
+    generations_.StartRollout();
   }
   ArmPoolTimer();
 }
@@ -529,29 +383,10 @@ void Supervisor::ArmPoolTimer() {
   }
 }
 
-// The rollout of that generation is under way, and the pool has not finished it in this turn of the
-// loop.
-bool Supervisor::CanFail(int generation) const {
-  return rollout_ && rollout_->generation->number == generation &&
-         (rollout_->state != RolloutState::kRolling || pool_.rolling());
-}
-
-// nullptr: of one that was discarded in this turn of the loop.
-Generation* Supervisor::GenerationOf(const ZygoteHandle& zygote) const {
-  if (rollout_ && rollout_->generation->zygote.get() == &zygote) return rollout_->generation.get();
-  return serving_ && serving_->zygote.get() == &zygote ? serving_.get() : nullptr;
-}
-
-const Settings& Supervisor::settings() const {
-  static const Settings kDefaults;
-  if (serving_) return serving_->settings;
-  return rollout_ ? rollout_->generation->settings : kDefaults;
-}
-
 std::string Supervisor::StateName() const {
   if (stopping_) return "stopping";
-  if (!serving_) return "starting";
-  if (rollout_) return "reloading";
+  if (generations_.serving() == nullptr) return "starting";
+  if (generations_.rolling_out()) return "reloading";
   return operations_.Waiting(CommandId::kRestart) ? "restarting" : "serving";
 }
 

@@ -1,7 +1,6 @@
-// The supervisor: one event loop on the main thread that owns the wanted state, the generations,
-// the worker pool and the scoreboard. It dispatches; what to do is decided by rollout, worker_pool
-// (worker_state, pool_plan, backoff) and request_deadline, and done by zygote_handle and
-// worker_spawner. No Python, no client connection, no blocking work.
+// The supervisor: one event loop on the main thread. It turns signals and commands into what is
+// wanted of the worker pool and of the generations, and answers a command when that has come about.
+// No Python, no client connection, no blocking work.
 //
 // Before the first generation serves, every failure ends the program with a reason and an exit
 // code. From then on nothing ends it but a signal or `gunictl stop`: what fails is logged, undone
@@ -17,11 +16,10 @@
 #include "base/event_loop.h"
 #include "base/signal_source.h"
 #include "supervisor/command.h"
+#include "supervisor/generations.h"
 #include "supervisor/operations.h"
 #include "supervisor/pid_file.h"
 #include "supervisor/report.h"
-#include "supervisor/rollout.h"
-#include "supervisor/worker_spawner.h"
 
 namespace gunid {
 
@@ -32,7 +30,7 @@ struct SupervisorOptions {
   std::function<Result<std::string>(const Settings&)> open_control;
 };
 
-class Supervisor : public CommandSink, private ZygoteObserver, private PoolObserver {
+class Supervisor : public CommandSink, private GenerationsObserver, private PoolObserver {
  public:
   static Result<std::unique_ptr<Supervisor>> Create(SupervisorOptions options);
   ~Supervisor() override;
@@ -58,22 +56,12 @@ class Supervisor : public CommandSink, private ZygoteObserver, private PoolObser
   void Stop(bool quick);
   void ReopenLogs();
 
-  // Rollouts.
-  void StartRollout();
-  Status StartZygote(Generation& generation);
-  Status AcceptSettings(Generation& generation, const SettingsLoaded& loaded);
-  [[nodiscard]] Status ChangeDirectory(const std::string& directory) const;
-  Status BecomeServer(const Settings& settings);
-  void FailRollout(const BootFailure& failure);
-  void FinishRollout();
-  void Discard(std::unique_ptr<Generation> generation, const BootFailure& why);
-  void RestartZygote();
-
-  // ZygoteObserver
-  void ZygoteLoadedSettings(ZygoteHandle& zygote, const SettingsLoaded& loaded) override;
-  void ZygoteBecameReady(ZygoteHandle& zygote) override;
-  void ZygoteFailed(ZygoteHandle& zygote, const BootFailure& failure) override;
-  void ZygoteForked(ZygoteHandle& zygote, const Forked& forked) override;
+  // GenerationsObserver
+  Status FirstSettingsLoaded(const Settings& settings) override;
+  void ConfigurationChecked() override;
+  void RolloutFailed(const BootFailure& failure) override;
+  void RolloutFinished() override;
+  void ZygoteLost(const BootFailure& failure) override;
 
   // PoolObserver
   void WorkerBecameReady(const WorkerHandle& worker) override;
@@ -90,10 +78,6 @@ class Supervisor : public CommandSink, private ZygoteObserver, private PoolObser
   void ArmPoolTimer();
   void CheckRequestDeadlines();
 
-  [[nodiscard]] bool CanFail(int generation) const;
-  [[nodiscard]] Generation* GenerationOf(const ZygoteHandle& zygote) const;
-  [[nodiscard]] const Settings& settings()
-      const;  // of the serving generation, or before there is one of the next
   [[nodiscard]] std::string StateName() const;
   ReportSource Source();
 
@@ -105,16 +89,11 @@ class Supervisor : public CommandSink, private ZygoteObserver, private PoolObser
   Scoreboard scoreboard_;
   WorkerSpawner spawner_;
   WorkerPool pool_;
+  Generations generations_;
   PidFile pid_file_;
-  ZygoteProgram zygote_program_;
 
-  std::unique_ptr<Generation> serving_;                 // null until the first rollout is done
-  std::vector<std::unique_ptr<Generation>> discarded_;  // in this turn: perhaps inside their calls
-  std::unique_ptr<Rollout> rollout_;                    // null while none is under way
-  int last_generation_ = 0;
   bool reload_wanted_ = false;  // by SIGHUP; starts when nothing else replaces workers
   std::optional<int> scaled_;   // by command or signal; overrides the settings' workers
-  Backoff zygote_backoff_;
 
   Operations operations_;
   Statistics statistics_;

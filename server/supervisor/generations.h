@@ -1,0 +1,84 @@
+// Loads generations and brings them into service: the first start and every reload are the same
+// rollout (supervisor/rollout.h). Owns the serving generation, the next one while a rollout is under
+// way, and their zygotes; a zygote that dies is replaced. Supervisor's loop thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "supervisor/backoff.h"
+#include "supervisor/rollout.h"
+#include "supervisor/worker_spawner.h"
+
+namespace gunid {
+
+// What the supervisor has to know.
+class GenerationsObserver {
+ public:
+  virtual ~GenerationsObserver() = default;
+  // Once, before anything is bound: become the server that these settings describe.
+  virtual Status FirstSettingsLoaded(const Settings& settings) = 0;
+  // At a first start with check_config: the application could be loaded, and that was all.
+  virtual void ConfigurationChecked() = 0;
+  // Everything is as before; at the first start nothing serves, and the program has to end.
+  virtual void RolloutFailed(const BootFailure& failure) = 0;
+  // serving() is the new generation.
+  virtual void RolloutFinished() = 0;
+  // The serving generation cannot fork workers for the moment; those it has serve on.
+  virtual void ZygoteLost(const BootFailure& failure) = 0;
+};
+
+class Generations : private ZygoteObserver {
+ public:
+  Generations(EventLoop& loop, Reaper& reaper, WorkerSpawner& spawner, WorkerPool& pool,
+              ZygoteProgram program, GenerationsObserver& observer);
+
+  // None may be under way.
+  void StartRollout();
+  // After each turn of the loop: ends a rollout whose workers are all in place.
+  void Settle();
+  // Workers of that generation fail. False: it is not being rolled out (any more).
+  bool Fail(int generation, const BootFailure& failure);
+  // For good: zygotes end, and new connections are refused wherever the sockets are still open.
+  void Stop();
+
+  [[nodiscard]] const Generation* serving() const { return serving_.get(); }
+  [[nodiscard]] bool rolling_out() const { return rollout_ != nullptr; }
+  // Of the serving generation, or before there is one of the first.
+  [[nodiscard]] const Settings& settings() const;
+
+ private:
+  void ZygoteLoadedSettings(ZygoteHandle& zygote, const SettingsLoaded& loaded) override;
+  void ZygoteBecameReady(ZygoteHandle& zygote) override;
+  void ZygoteFailed(ZygoteHandle& zygote, const BootFailure& failure) override;
+  void ZygoteForked(ZygoteHandle& zygote, const Forked& forked) override;
+
+  Status StartZygote(Generation& generation);
+  void RestartZygote();
+  void RestartZygoteLater();
+  Status AcceptSettings(Generation& generation, const SettingsLoaded& loaded);
+  [[nodiscard]] Status Apply(const Settings& settings) const;
+  void FailRollout(const BootFailure& failure);
+  void Discard(std::unique_ptr<Generation> generation, const BootFailure& why);
+  [[nodiscard]] Generation* GenerationOf(const ZygoteHandle& zygote) const;
+
+  EventLoop& loop_;
+  Reaper& reaper_;
+  WorkerSpawner& spawner_;
+  WorkerPool& pool_;
+  const ZygoteProgram program_;
+  GenerationsObserver& observer_;
+
+  std::unique_ptr<Generation> serving_;                 // null until the first rollout is done
+  std::unique_ptr<Rollout> rollout_;                    // null while none is under way
+  std::vector<std::unique_ptr<Generation>> discarded_;  // in this turn: perhaps inside their calls
+  int last_number_ = 0;
+  Backoff zygote_backoff_;
+  bool stopped_ = false;
+};
+
+// One line and, below it, the application's traceback.
+void LogBootFailure(const std::string& what, const BootFailure& failure);
+
+}  // namespace gunid
