@@ -52,6 +52,12 @@ const Settings& Generations::settings() const {
   return rollout_ ? rollout_->generation->settings : kDefaults;
 }
 
+const ListenerSet& Generations::listeners() const {
+  static const ListenerSet kNone;
+  if (serving_) return serving_->listeners;
+  return rollout_ ? rollout_->generation->listeners : kNone;
+}
+
 // Rollouts
 
 void Generations::StartRollout() {

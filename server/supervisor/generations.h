@@ -45,6 +45,8 @@ class Generations : private ZygoteObserver {
 
   [[nodiscard]] const Generation* serving() const { return serving_.get(); }
   [[nodiscard]] bool rolling_out() const { return rollout_ != nullptr; }
+  // That new connections reach: of the serving generation, or before there is one of the first.
+  [[nodiscard]] const ListenerSet& listeners() const;
   // Of the serving generation, or before there is one of the first.
   [[nodiscard]] const Settings& settings() const;
 

@@ -148,7 +148,6 @@ void Supervisor::Stop(bool quick) {
   }
   pool_.Shutdown(quick);
   generations_.Stop();
-  facts_.listeners.clear();
 }
 
 void Supervisor::ReopenLogs() {
@@ -252,12 +251,6 @@ void Supervisor::RolloutFinished() {
   const Generation& serving = *generations_.serving();
   if (serving.number > 1) ++statistics_.reloads;
   facts_.last_error.clear();
-  facts_.app = serving.settings.wsgi_app;
-  facts_.listeners.clear();
-  const std::vector<int> fds = serving.listeners.fds();
-  for (std::size_t i = 0; i < fds.size(); ++i) {
-    facts_.listeners.push_back({serving.listeners.addresses()[i].ToString(), fds[i]});
-  }
   pool_.SetWanted(scaled_.value_or(static_cast<int>(serving.settings.workers)));
   spdlog::info("Generation {} serves: {}", serving.number, WorkersAreReady(pool_.ready_count()));
 }
@@ -392,6 +385,13 @@ std::string Supervisor::StateName() const {
 
 ReportSource Supervisor::Source() {
   facts_.state = StateName();
+  facts_.app = generations_.settings().wsgi_app;
+  facts_.listeners.clear();
+  const auto addresses = generations_.listeners().addresses();
+  const auto fds = generations_.listeners().fds();
+  for (std::size_t i = 0; i < fds.size(); ++i) {
+    facts_.listeners.push_back({addresses[i].ToString(), fds[i]});
+  }
   return {facts_, pool_, scoreboard_, statistics_, clock_.Now()};
 }
 
