@@ -68,6 +68,9 @@ class Visitors:
             self.answers.add((response.status, response.text))
         connection.close()
 
+    def wait_for(self, text: str) -> None:
+        wait_until(lambda: (200, text) in self.answers, f"a visitor to see {text!r}")
+
     def __enter__(self) -> "Visitors":
         return self
 
@@ -85,10 +88,12 @@ def test_reload_serves_new_code_and_loses_no_request(serve, project, arguments, 
     before = server.worker_pids()
     assert server.get().text == "one"
     with Visitors(server) as visitors:
+        visitors.wait_for("one")
         project.answer("second version")
         result = server.gunictl("reload")
         assert (result.returncode, result.stderr) == (0, "")
         assert server.get().text == "second version"
+        visitors.wait_for("second version")
     assert visitors.answers == {(200, "one"), (200, "second version")}
     wait_until(lambda: len(server.workers()) == 2, "the old workers to go")
     assert not before & server.worker_pids()
@@ -104,7 +109,10 @@ def test_hup_reloads(serve, project, arguments):
     server.signal(signal.SIGHUP)
     server.log.wait_for("Handling signal: hup")
     wait_until(lambda: server.get().text == "second version", "the new code")
-    wait_until(lambda: server.status()["state"] == "serving", "the end of the reload")
+    wait_until(
+        lambda: {worker["generation"] for worker in server.workers()} == {2},
+        "the old workers to go",
+    )
     assert {server.get().text for _ in range(10)} == {"second version"}
     assert server.status()["generation"] == 2
 
@@ -137,6 +145,7 @@ def test_bad_reload_changes_nothing(serve, project, arguments, source, reason):
     workers = server.worker_pids()
     project.write(source)
     with Visitors(server) as visitors:
+        visitors.wait_for("one")
         result = server.gunictl("reload")
     assert (result.returncode, result.stdout) == (1, "")
     assert reason in result.stderr
@@ -270,6 +279,7 @@ def test_restart_replaces_the_workers_of_the_generation(serve, arguments):
     server = serve("-w", "2", *arguments)
     before = server.worker_pids()
     with Visitors(server) as visitors:
+        visitors.wait_for("one")
         result = server.gunictl("restart")
     assert (result.returncode, result.stderr) == (0, "")
     assert visitors.answers == {(200, "one")}
@@ -302,7 +312,7 @@ def test_hup_during_a_reload_that_fails_reloads_again(serve, project, gate):
     gate.open()
     server.log.wait_for("half deployed")
     server.log.wait_for("Generation 3 serves")
-    assert server.get().text == "two"
+    wait_until(lambda: server.get().text == "two", "the repaired code to serve")
 
 
 def test_reload_is_refused_during_a_restart(serve, project, pool, gate):
