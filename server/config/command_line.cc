@@ -61,6 +61,11 @@ std::string DefaultText(const SettingRow& /*row*/, const std::vector<std::string
   return value.empty() ? std::string() : value.front();
 }
 
+std::string DefaultText(const SettingRow& /*row*/,
+                        const std::map<std::string, std::string>& /*value*/) {
+  return {};
+}
+
 std::string Description(const SettingRow& row) {
   const Settings defaults;
   const std::string value =
@@ -83,7 +88,7 @@ class Parser {
 
   // The settings that were given, or the text of --help or --version in `print`.
   Result<Json> Parse(const std::vector<std::string>& words, std::optional<std::string>& print) {
-    std::vector<std::string> reversed = SplitEmptyValues(words);
+    std::vector<std::string> reversed = SplitEmptyValues(AddBareValues(words));
     std::ranges::reverse(reversed);
     try {
       app_.parse(std::move(reversed));
@@ -102,7 +107,9 @@ class Parser {
   }
 
  private:
+  // nullptr for a setting without flags.
   CLI::Option* AddOption(const SettingRow& row) {
+    if (row.flags.empty()) return nullptr;
     const std::string flags(row.flags);
     const std::string description = Description(row);
     CLI::Option* option = nullptr;
@@ -114,6 +121,22 @@ class Parser {
     }
     return option->group(std::string(row.group))
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  }
+
+  // The value that a flag stands for if the next word is none of its values: that may be the
+  // application.
+  static std::vector<std::string> AddBareValues(const std::vector<std::string>& words) {
+    std::vector<std::string> complete;
+    for (auto word = words.begin(); word != words.end(); ++word) {
+      complete.push_back(*word);
+      const auto row = std::ranges::find_if(SettingRows(), [&](const SettingRow& candidate) {
+        return !candidate.bare_value.empty() && candidate.flags == *word;
+      });
+      if (row == SettingRows().end()) continue;
+      const auto next = word + 1;
+      if (next == words.end() || !IsValueOf(*row, *next)) complete.emplace_back(row->bare_value);
+    }
+    return complete;
   }
 
   // CLI11 takes the next word for the value of "--name=".
@@ -143,6 +166,7 @@ class Parser {
   Result<Json> Values() const {
     Json values = Json::object();
     for (std::size_t i = 0; i < options_.size(); ++i) {
+      if (options_[i] == nullptr) continue;
       const CLI::results_t& given = options_[i]->results();
       if (given.empty()) continue;
       if (std::ranges::any_of(given, [this](const std::string& word) { return IsOption(word); })) {
@@ -161,7 +185,7 @@ class Parser {
   }
 
   CLI::App app_;
-  std::vector<CLI::Option*> options_;  // in the order of SettingRows()
+  std::vector<CLI::Option*> options_;  // in the order of SettingRows(); nullptr without flags
 };
 
 Error UsageError(std::string message, std::string_view origin) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -28,11 +29,29 @@ struct Settings {
   double graceful_timeout = 30;  // seconds a worker may take to finish its requests
   double boot_timeout = 60;      // seconds a zygote or worker may take to become ready; 0: no limit
   double keepalive = 2;          // seconds an idle connection is kept
+  double header_timeout = 30;    // seconds a request head may take to arrive; 0: no limit
+  double body_timeout = 30;      // seconds in which enough of a body must arrive; 0: no limit
+  double send_timeout = 30;  // seconds in which a client must take some of a response; 0: no limit
 
-  // Request limits
+  // Requests
   std::int64_t limit_request_line = 4094;
   std::int64_t limit_request_fields = 100;
   std::int64_t limit_request_field_size = 8190;
+  std::int64_t limit_request_body = 0;  // bytes; 0: no limit
+  bool permit_obsolete_folding = false;
+  bool strip_header_spaces = false;
+  bool permit_unconventional_http_method = false;
+  bool permit_unconventional_http_version = false;
+  bool casefold_http_method = false;
+  std::string header_map = "drop";  // "drop", "refuse" or "dangerous"
+
+  // Proxies
+  std::string forwarded_allow_ips = "127.0.0.1,::1";  // networks, as base/ip_network.h reads them
+  std::map<std::string, std::string> secure_scheme_headers{
+      {"X-FORWARDED-PROTOCOL", "ssl"}, {"X-FORWARDED-PROTO", "https"}, {"X-FORWARDED-SSL", "on"}};
+  std::string forwarder_headers = "SCRIPT_NAME,PATH_INFO";  // names, separated by commas
+  std::string proxy_protocol = "off";                       // "off", "v1", "v2" or "auto"
+  std::string proxy_allow_ips = "127.0.0.1,::1";
 
   // Process
   bool preload_app = false;

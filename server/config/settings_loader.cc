@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "config/settings_table.h"
 #include "gunid/exit_codes.h"
 
 namespace gunid {
@@ -17,12 +17,15 @@ using Json = nlohmann::json;
 struct EnvironmentVariable {
   const char* name;
   std::string_view setting;
+  bool may_be_empty = false;  // otherwise as if it were not set
 };
 
-constexpr EnvironmentVariable kEnvironment[] = {{"WEB_CONCURRENCY", "workers"},
-                                                {"PORT", "bind"},
-                                                {"SENDFILE", "sendfile"},
-                                                {"VIRTUAL_ENV", "venv"}};
+constexpr EnvironmentVariable kEnvironment[] = {
+    {"WEB_CONCURRENCY", "workers"},
+    {"PORT", "bind"},
+    {"SENDFILE", "sendfile"},
+    {"VIRTUAL_ENV", "venv"},
+    {"FORWARDED_ALLOW_IPS", "forwarded_allow_ips", /*may_be_empty=*/true}};
 
 constexpr std::string_view kTrue[] = {"true", "yes", "y", "on", "1"};
 constexpr std::string_view kFalse[] = {"false", "no", "n", "off", "0"};
@@ -115,23 +118,48 @@ bool Convert(const SettingRow& /*row*/, const Json& from, bool& to) {
   return to || std::ranges::find(kFalse, text) != std::end(kFalse);
 }
 
+bool AreStrings(const Json& container) {
+  return std::ranges::all_of(container, [](const Json& entry) { return entry.is_string(); });
+}
+
+std::string Join(const Json& strings) {
+  std::string text;
+  for (const Json& entry : strings)
+    text += (text.empty() ? "" : ",") + entry.get_ref<const std::string&>();
+  return text;
+}
+
+// The text that a string setting is given as, whatever its type; nullopt for no such value.
+std::optional<std::string> Text(const SettingRow& row, const Json& from) {
+  if (from.is_string()) return from.get<std::string>();
+  if (row.comma_separated && from.is_array() && AreStrings(from)) return Join(from);
+  if (!row.bare_value.empty() && from.is_boolean())
+    return from.get<bool>() ? std::string(row.bare_value) : Choices(row.choices).front();
+  return std::nullopt;
+}
+
 bool Convert(const SettingRow& row, const Json& from, std::string& to) {
-  if (!from.is_string()) return false;
-  std::string text = from.get<std::string>();
-  if (!row.choices.empty()) {
-    text = ToLower(std::move(text));
+  std::optional<std::string> text = Text(row, from);
+  if (text && !row.choices.empty()) {
+    text = ToLower(std::move(*text));
     const std::vector<std::string> choices = Choices(row.choices);
-    if (std::ranges::find(choices, text) == choices.end()) return false;
+    if (std::ranges::find(choices, *text) == choices.end()) return false;
   }
-  to = std::move(text);
-  return true;
+  if (text) to = std::move(*text);
+  return text.has_value();
 }
 
 bool Convert(const SettingRow& row, const Json& from, std::vector<std::string>& to) {
   const Json list = from.is_string() ? Json::array({from}) : from;
   if (!list.is_array() || static_cast<double>(list.size()) < row.min) return false;
-  if (!std::ranges::all_of(list, [](const Json& entry) { return entry.is_string(); })) return false;
+  if (!AreStrings(list)) return false;
   to = list.get<std::vector<std::string>>();
+  return true;
+}
+
+bool Convert(const SettingRow& /*row*/, const Json& from, std::map<std::string, std::string>& to) {
+  if (!from.is_object() || !AreStrings(from)) return false;
+  to = from.get<std::map<std::string, std::string>>();
   return true;
 }
 
@@ -143,9 +171,14 @@ struct Expected {
   }
   std::string operator()(double Settings::* /*field*/) const { return "a number of " + Range(row); }
   std::string operator()(bool Settings::* /*field*/) const { return "true or false"; }
-  std::string operator()(std::string Settings::* /*field*/) const { return "a string"; }
+  std::string operator()(std::string Settings::* /*field*/) const {
+    return row.comma_separated ? "a string or a list of strings" : "a string";
+  }
   std::string operator()(std::vector<std::string> Settings::* /*field*/) const {
     return row.min > 0 ? "a string or a list of at least one" : "a string or a list of strings";
+  }
+  std::string operator()(std::map<std::string, std::string> Settings::* /*field*/) const {
+    return "a dict of strings";
   }
 };
 
@@ -169,9 +202,9 @@ Error Invalid(std::string_view origin, std::string message) {
 }
 
 Error InvalidValue(const SettingRow& row, const Json& value, std::string_view origin,
-                   const std::string& expected) {
+                   const std::string& what) {
   return Invalid(origin, "invalid value " + Quote(value) + " for " + std::string(row.name) + " (" +
-                             std::string(origin) + "): expected " + expected);
+                             std::string(origin) + "): " + what);
 }
 
 Error UnknownChoice(const SettingRow& row, const Json& value, std::string_view origin) {
@@ -181,18 +214,28 @@ Error UnknownChoice(const SettingRow& row, const Json& value, std::string_view o
                              Enumerate(Choices(row.choices)) + " (" + std::string(origin) + ")");
 }
 
+bool ConvertField(const SettingRow& row, const Json& value, Settings& settings) {
+  return std::visit([&](auto field) { return Convert(row, value, settings.*field); }, row.field);
+}
+
+Status Check(const SettingRow& row, const Settings& settings) {
+  if (row.check == nullptr) return {};
+  return row.check(settings.*std::get<std::string Settings::*>(row.field));
+}
+
 Status Apply(const SettingRow& row, const Json& value, std::string_view origin,
              Settings& settings) {
   if (value.is_null()) return {};
-  const bool converted =
-      std::visit([&](auto field) { return Convert(row, value, settings.*field); }, row.field);
-  if (converted) return {};
-  if (!row.choices.empty()) return UnknownChoice(row, value, origin);
-  return InvalidValue(row, value, origin, std::visit(Expected{row}, row.field));
+  const bool converted = ConvertField(row, value, settings);
+  if (!converted && !row.choices.empty()) return UnknownChoice(row, value, origin);
+  if (!converted)
+    return InvalidValue(row, value, origin, "expected " + std::visit(Expected{row}, row.field));
+  const Status checked = Check(row, settings);
+  return checked ? checked : InvalidValue(row, value, origin, checked.error().message);
 }
 
 Status ApplyEnvironment(const Json& values, Settings& settings) {
-  for (const auto& [name, setting] : kEnvironment) {
+  for (const auto& [name, setting, may_be_empty] : kEnvironment) {
     const auto found = values.find(name);
     if (found == values.end()) continue;
     const SettingRow& row = *FindSetting(setting);
@@ -200,7 +243,7 @@ Status ApplyEnvironment(const Json& values, Settings& settings) {
     if (row.name == "bind") {
       const std::string port = value.is_string() ? value.get<std::string>() : Dump(value);
       if (!ParseNumber<std::uint16_t>(port))
-        return InvalidValue(row, value, name, "a port number of 0 to 65535");
+        return InvalidValue(row, value, name, "expected a port number of 0 to 65535");
       value = "0.0.0.0:" + port;
     }
     if (const Status applied = Apply(row, value, name, settings); !applied) return applied;
@@ -227,7 +270,8 @@ SettingsLayer EnvironmentLayer() {
   Json values = Json::object();
   for (const EnvironmentVariable& variable : kEnvironment) {
     const char* value = std::getenv(variable.name);
-    if (value != nullptr && *value != '\0') values[variable.name] = value;
+    if (value != nullptr && (variable.may_be_empty || *value != '\0'))
+      values[variable.name] = value;
   }
   return {std::string(kEnvironmentOrigin), Dump(values)};
 }
@@ -238,6 +282,11 @@ Result<Settings> MergeSettings(const std::vector<SettingsLayer>& layers) {
     if (const Status applied = ApplyLayer(layer, settings); !applied) return applied.error();
   }
   return settings;
+}
+
+bool IsValueOf(const SettingRow& row, const std::string& text) {
+  Settings settings;
+  return ConvertField(row, text, settings) && Check(row, settings);
 }
 
 std::string SettingsToJson(const Settings& settings) {

@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "config/settings.h"
+#include "config/settings_table.h"
 
 namespace gunid {
 
@@ -27,13 +28,17 @@ struct SettingsLayer {
   std::string values;  // a JSON object: name -> value; null is as if it were not given
 };
 
-// WEB_CONCURRENCY (workers), PORT (bind 0.0.0.0:PORT), SENDFILE, VIRTUAL_ENV (venv), as they are:
-// MergeSettings knows what they set and names them if they are wrong.
+// WEB_CONCURRENCY (workers), PORT (bind 0.0.0.0:PORT), SENDFILE, VIRTUAL_ENV (venv) and
+// FORWARDED_ALLOW_IPS, as they are: MergeSettings knows what they set and names them if they are
+// wrong. Empty ones are left out, except for the last: it says that no proxy is trusted.
 SettingsLayer EnvironmentLayer();
 
 // Applies the layers in order. An error names the setting, the value and the origin: "invalid value
 // 'x' for workers (command line): expected a whole number of 1 to 512". Unknown names are ignored.
 Result<Settings> MergeSettings(const std::vector<SettingsLayer>& layers);
+
+// Whether the setting takes that text for a value.
+bool IsValueOf(const SettingRow& row, const std::string& text);
 
 // All settings as one JSON object and back, for the spawn protocol.
 std::string SettingsToJson(const Settings& settings);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ip_network.h"
 #include "gunid/control_api.h"
 
 namespace gunid {
@@ -9,16 +10,23 @@ namespace {
 
 constexpr double kMaxSeconds = 31'536'000;  // a year: what a deadline in nanoseconds bears easily
 constexpr double kMaxCount = 1'000'000'000;
+constexpr double kMaxBodyBytes = 1e15;
 constexpr double kMaxThreads = 128;  // requests that a slot of the scoreboard can show
 
 constexpr std::string_view kApplication = "Application and configuration";
 constexpr std::string_view kSockets = "Sockets";
 constexpr std::string_view kWorkers = "Workers";
 constexpr std::string_view kTimeouts = "Timeouts";
-constexpr std::string_view kLimits = "Request limits";
+constexpr std::string_view kRequests = "Requests";
+constexpr std::string_view kProxies = "Proxies";
 constexpr std::string_view kProcess = "Process";
 constexpr std::string_view kLog = "Log";
 constexpr std::string_view kControl = "Control";
+
+Status CheckNetworks(const std::string& list) {
+  const auto networks = IpNetworks::Parse(list);
+  return networks ? Status() : networks.error();
+}
 
 constexpr SettingRow kRows[] = {
     {.name = "wsgi_app",
@@ -157,28 +165,128 @@ constexpr SettingRow kRows[] = {
      .value_name = "SECONDS",
      .group = kTimeouts,
      .help = "Time an idle connection is kept; sync workers keep none"},
+    {.name = "header_timeout",
+     .flags = "--header-timeout",
+     .field = &Settings::header_timeout,
+     .max = kMaxSeconds,
+     .value_name = "SECONDS",
+     .group = kTimeouts,
+     .help = "Time for a request head to arrive; 0 for no limit"},
+    {.name = "body_timeout",
+     .flags = "--body-timeout",
+     .field = &Settings::body_timeout,
+     .max = kMaxSeconds,
+     .value_name = "SECONDS",
+     .group = kTimeouts,
+     .help = "Time in which enough of a request body must arrive; 0 for no limit"},
+    {.name = "send_timeout",
+     .flags = "--send-timeout",
+     .field = &Settings::send_timeout,
+     .max = kMaxSeconds,
+     .value_name = "SECONDS",
+     .group = kTimeouts,
+     .help = "Time in which a client must take some of a response; 0 for no limit"},
 
     {.name = "limit_request_line",
      .flags = "--limit-request-line",
      .field = &Settings::limit_request_line,
      .max = 8190,
      .value_name = "BYTES",
-     .group = kLimits,
+     .group = kRequests,
      .help = "Longest request line; 0 for no limit"},
     {.name = "limit_request_fields",
      .flags = "--limit-request-fields",
      .field = &Settings::limit_request_fields,
      .max = 32768,
      .value_name = "NUMBER",
-     .group = kLimits,
+     .group = kRequests,
      .help = "Most header fields of a request; 0 for no limit"},
     {.name = "limit_request_field_size",
      .flags = "--limit-request-field_size",
      .field = &Settings::limit_request_field_size,
      .max = kMaxCount,
      .value_name = "BYTES",
-     .group = kLimits,
+     .group = kRequests,
      .help = "Longest header field of a request; 0 for no limit"},
+    {.name = "limit_request_body",
+     .flags = "--limit-request-body",
+     .field = &Settings::limit_request_body,
+     .max = kMaxBodyBytes,
+     .value_name = "BYTES",
+     .group = kRequests,
+     .help = "Longest request body; 0 for no limit"},
+    {.name = "permit_obsolete_folding",
+     .flags = "--permit-obsolete-folding",
+     .field = &Settings::permit_obsolete_folding,
+     .group = kRequests,
+     .help = "Accept header fields that are folded over several lines"},
+    {.name = "strip_header_spaces",
+     .flags = "--strip-header-spaces",
+     .field = &Settings::strip_header_spaces,
+     .group = kRequests,
+     .help = "Accept spaces between the name of a header field and the colon"},
+    {.name = "permit_unconventional_http_method",
+     .flags = "--permit-unconventional-http-method",
+     .field = &Settings::permit_unconventional_http_method,
+     .group = kRequests,
+     .help = "Accept any token as the method"},
+    {.name = "permit_unconventional_http_version",
+     .flags = "--permit-unconventional-http-version",
+     .field = &Settings::permit_unconventional_http_version,
+     .group = kRequests,
+     .help = "Accept any HTTP version of two digits"},
+    {.name = "casefold_http_method",
+     .flags = "--casefold-http-method",
+     .field = &Settings::casefold_http_method,
+     .group = kRequests,
+     .help = "Take methods as if they were in upper case"},
+    {.name = "header_map",
+     .flags = "--header-map",
+     .field = &Settings::header_map,
+     .choices = "drop|refuse|dangerous",
+     .value_name = "MODE",
+     .group = kRequests,
+     .help = "Header fields with an underscore: drop them, refuse the request, or dangerous: pass "
+             "them on"},
+
+    {.name = "forwarded_allow_ips",
+     .flags = "--forwarded-allow-ips",
+     .field = &Settings::forwarded_allow_ips,
+     .comma_separated = true,
+     .check = CheckNetworks,
+     .value_name = "NETWORKS",
+     .group = kProxies,
+     .help = "Proxies whose header fields are trusted: addresses and networks separated by commas, "
+             "* for all"},
+    {.name = "secure_scheme_headers",
+     .flags = "",
+     .field = &Settings::secure_scheme_headers,
+     .group = kProxies,
+     .help = "Header fields, and their values, by which a trusted proxy says that the client uses "
+             "https"},
+    {.name = "forwarder_headers",
+     .flags = "--forwarder-headers",
+     .field = &Settings::forwarder_headers,
+     .comma_separated = true,
+     .value_name = "NAMES",
+     .group = kProxies,
+     .help = "Header fields with an underscore that a trusted proxy may send, separated by commas"},
+    {.name = "proxy_protocol",
+     .flags = "--proxy-protocol",
+     .field = &Settings::proxy_protocol,
+     .choices = "off|v1|v2|auto",
+     .bare_value = "auto",
+     .value_name = "[MODE]",
+     .group = kProxies,
+     .help = "PROXY protocol before a request: off, v1, v2 or auto; auto if no mode is given"},
+    {.name = "proxy_allow_ips",
+     .flags = "--proxy-allow-from",
+     .field = &Settings::proxy_allow_ips,
+     .comma_separated = true,
+     .check = CheckNetworks,
+     .value_name = "NETWORKS",
+     .group = kProxies,
+     .help = "Proxies that may send the PROXY protocol, as in --forwarded-allow-ips"},
 
     {.name = "sendfile",
      .flags = "!--no-sendfile",
@@ -234,21 +342,18 @@ constexpr SettingRow kRows[] = {
 
 constexpr std::string_view kUnsupported[] = {
     "access_log_format", "accesslog", "asgi_disconnect_grace_period", "asgi_lifespan", "asgi_loop",
-    "ca_certs", "capture_output", "casefold_http_method", "cert_reqs", "certfile", "ciphers",
-    "control_socket_disable", "control_socket_mode", "daemon", "default_proc_name", "dirty_apps",
-    "dirty_graceful_timeout", "dirty_threads", "dirty_timeout", "dirty_workers",
-    "disable_redirect_access_to_syslog", "do_handshake_on_connect", "dogstatsd_tags",
-    "enable_backlog_metric", "enable_stdio_inheritance", "forwarded_allow_ips", "forwarder_headers",
-    "group", "header_map", "http2_cleartext", "http2_initial_window_size",
+    "ca_certs", "capture_output", "cert_reqs", "certfile", "ciphers", "control_socket_disable",
+    "control_socket_mode", "daemon", "default_proc_name", "dirty_apps", "dirty_graceful_timeout",
+    "dirty_threads", "dirty_timeout", "dirty_workers", "disable_redirect_access_to_syslog",
+    "do_handshake_on_connect", "dogstatsd_tags", "enable_backlog_metric",
+    "enable_stdio_inheritance", "group", "http2_cleartext", "http2_initial_window_size",
     "http2_max_concurrent_streams", "http2_max_frame_size", "http2_max_header_list_size",
     "http_parser", "http_protocols", "initgroups", "keyfile", "logconfig", "logconfig_dict",
-    "logconfig_json", "logger_class", "paste", "permit_obsolete_folding",
-    "permit_unconventional_http_method", "permit_unconventional_http_version", "print_config",
-    "protocol", "proxy_allow_ips", "proxy_protocol", "raw_paste_global_conf", "reload",
-    "reload_engine", "reload_extra_files", "reuse_port", "root_path", "secure_scheme_headers",
-    "spew", "ssl_version", "statsd_host", "statsd_prefix", "strip_header_spaces",
-    "suppress_ragged_eofs", "syslog", "syslog_addr", "syslog_facility", "syslog_prefix",
-    "tmp_upload_dir", "user", "uwsgi_allow_ips", "worker_tmp_dir",
+    "logconfig_json", "logger_class", "paste", "print_config", "protocol", "raw_paste_global_conf",
+    "reload", "reload_engine", "reload_extra_files", "reuse_port", "root_path", "spew",
+    "ssl_version", "statsd_host", "statsd_prefix", "suppress_ragged_eofs", "syslog", "syslog_addr",
+    "syslog_facility", "syslog_prefix", "tmp_upload_dir", "user", "uwsgi_allow_ips",
+    "worker_tmp_dir",
     // server hooks
     "child_exit", "dirty_post_fork", "dirty_worker_exit", "dirty_worker_init", "nworkers_changed",
     "on_dirty_starting", "on_exit", "on_reload", "on_starting", "post_fork", "post_request",

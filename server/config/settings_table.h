@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,17 +20,24 @@ enum class Applies { kReload, kRestart };
 
 struct SettingRow {
   using Field = std::variant<std::int64_t Settings::*, double Settings::*, bool Settings::*,
-                             std::string Settings::*, std::vector<std::string> Settings::*>;
+                             std::string Settings::*, std::vector<std::string> Settings::*,
+                             std::map<std::string, std::string> Settings::*>;
 
   std::string_view name;  // as in gunicorn.conf.py
   // As CLI11 takes them: "-w,--workers"; "!--no-sendfile" clears a bool; a name without dashes is
-  // the positional argument.
+  // the positional argument; "" for a setting of the configuration file only.
   std::string_view flags;
   Field field;
   double min = 0;                 // of numbers; of lists: the fewest entries
   double max = 0;                 // of numbers
   int base = 10;                  // in which a whole number is written as text
   std::string_view choices = {};  // of strings: "a|b|c", in lower case; "" for any
+  // Of strings with choices: what the flag without a value means, and True in a configuration file;
+  // False there means the first choice. "" if the flag needs a value.
+  std::string_view bare_value = {};
+  bool comma_separated = false;  // of strings: a list of strings is joined
+  // Of strings: what else is asked of a value. The error goes on after it and a colon.
+  Status (*check)(const std::string& value) = nullptr;
   Applies applies = Applies::kReload;
   std::string_view value_name = {};  // placeholder in --help
   std::string_view group;            // heading in --help

@@ -94,19 +94,36 @@ std::optional<json> ScalarToJson(PyObject* value) {
   return std::nullopt;
 }
 
+std::optional<json> StringToJson(PyObject* value) {
+  return PyUnicode_Check(value) ? ScalarToJson(value) : std::nullopt;
+}
+
 std::optional<json> ListToJson(PyObject* value) {
   const PyRef items = PyRef::Steal(PySequence_Tuple(value));
   json list = json::array();
   for (Py_ssize_t i = 0; items && i < PyTuple_GET_SIZE(items.get()); ++i) {
-    PyObject* const item = PyTuple_GET_ITEM(items.get(), i);
-    std::optional<json> text = PyUnicode_Check(item) ? ScalarToJson(item) : std::nullopt;
+    std::optional<json> text = StringToJson(PyTuple_GET_ITEM(items.get(), i));
     if (!text) return std::nullopt;
     list.push_back(std::move(*text));
   }
   return list;
 }
 
+std::optional<json> DictToJson(PyObject* value) {
+  json dict = json::object();
+  PyObject* key = nullptr;
+  PyObject* item = nullptr;
+  for (Py_ssize_t position = 0; PyDict_Next(value, &position, &key, &item) != 0;) {
+    const std::optional<json> name = StringToJson(key);
+    std::optional<json> text = StringToJson(item);
+    if (!name || !text) return std::nullopt;
+    dict[name->get_ref<const std::string&>()] = std::move(*text);
+  }
+  return dict;
+}
+
 std::optional<json> ToJson(PyObject* value) {
+  if (PyDict_Check(value)) return DictToJson(value);
   const bool is_list = PyList_Check(value) || PyTuple_Check(value);
   return is_list ? ListToJson(value) : ScalarToJson(value);
 }
@@ -117,7 +134,7 @@ Error ValueError(const std::string& name, PyObject* value, const std::string& or
   PyErr_Clear();
   return ConfigError("invalid value " + text.value_or(Py_TYPE(value)->tp_name) + " for " + name +
                      " (" + origin +
-                     "): expected a string, number, boolean, None or a list of strings");
+                     "): expected a string, number, boolean, None, or a list or dict of strings");
 }
 
 // `None` leaves a setting at its default, and False is how Gunicorn's optional features are off.

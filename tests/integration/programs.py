@@ -16,7 +16,8 @@ GUNICTL = BIN / "gunictl"
 TIMEOUT = 40.0
 
 # Variables that would change what gunid does, whoever runs the tests.
-SETTINGS_VARIABLES = ("GUNICORN_CMD_ARGS", "PORT", "SENDFILE", "VIRTUAL_ENV", "WEB_CONCURRENCY")
+SETTINGS_VARIABLES = ("FORWARDED_ALLOW_IPS", "GUNICORN_CMD_ARGS", "PORT", "SENDFILE", "VIRTUAL_ENV",
+                      "WEB_CONCURRENCY")
 
 
 def environment(**variables: str) -> dict[str, str]:

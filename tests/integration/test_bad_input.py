@@ -59,6 +59,19 @@ def assert_refused(start: Start, code: int, reason: str) -> None:
     (["-k", "nonsense"], "nonsense"),
     (["--log-level", "loud"], "loud"),
     (["--umask", "999"], "999"),
+    (["--limit-request-body", "1k"], r"'1k'.*limit_request_body"),
+    (["--header-timeout", "-1"], r"'-1'.*header_timeout"),
+    (["--body-timeout", "soon"], r"'soon'.*body_timeout"),
+    (["--send-timeout", "1e99"], r"'1e99'.*send_timeout"),
+    (["--header-map", "merge"], "header map 'merge'.*choose drop, refuse or dangerous"),
+    (["--forwarded-allow-ips", "10.0.0.1/8"],
+     r"'10.0.0.1/8' for forwarded_allow_ips \(command line\): '10.0.0.1/8' has host bits set"),
+    (["--forwarded-allow-ips", "::1,proxy.example.com"],
+     "forwarded_allow_ips.*'proxy.example.com' is not an IP address or network"),
+    (["--proxy-allow-from", "10.0.0.0/33"], "proxy_allow_ips.*'10.0.0.0/33' has no prefix length"),
+    (["--proxy-protocol=v3"], "proxy protocol 'v3'.*choose off, v1, v2 or auto"),
+    (["--proxy-protocol", "v3"], "unexpected argument 'v3'"),
+    (["--secure-scheme-headers", "X"], "unknown option --secure-scheme-headers"),
     (["two:apps"], "two:apps"),
 ], ids=str)
 def test_bad_command_line(arguments, reason):
@@ -71,11 +84,17 @@ def test_bad_gunicorn_cmd_args():
     start = Start("hello:app", GUNICORN_CMD_ARGS="--workers abc")
     assert_refused(start, USAGE, r"'abc'.*workers.*GUNICORN_CMD_ARGS")
     assert_refused(Start("hello:app", GUNICORN_CMD_ARGS="--what"), USAGE, "--what")
+    start = Start("hello:app", GUNICORN_CMD_ARGS="--proxy-allow-from=localhost")
+    assert_refused(start, USAGE, r"'localhost' for proxy_allow_ips \(GUNICORN_CMD_ARGS\)")
+    start = Start("hello:app", GUNICORN_CMD_ARGS="--header-map x")
+    assert_refused(start, USAGE, r"header map 'x'.*\(GUNICORN_CMD_ARGS\)")
     assert_refused(Start("hello:app", GUNICORN_CMD_ARGS="'unbalanced"), USAGE, "GUNICORN_CMD_ARGS")
 
 
 @pytest.mark.parametrize("name, value", [("WEB_CONCURRENCY", "abc"), ("WEB_CONCURRENCY", "0"),
-                                         ("PORT", "abc"), ("PORT", "70000")])
+                                         ("PORT", "abc"), ("PORT", "70000"),
+                                         ("FORWARDED_ALLOW_IPS", "10.0.0.1/8"),
+                                         ("FORWARDED_ALLOW_IPS", "127.0.0.1,")])
 def test_bad_environment(name, value):
     result = run(GUNID, "hello:app", cwd=APPS, env=environment(**{name: value}))
     assert result.returncode == CONFIG
@@ -210,11 +229,21 @@ def test_missing_config_file(tmp_path):
     ("bind = 5\n", "bind"),
     ("worker_class = 'gevent'\n", "gevent"),
     ("timeout = -1\n", "timeout"),
+    ("forwarded_allow_ips = '10.0.0.1/8'\n", "forwarded_allow_ips.*host bits"),
+    ("forwarded_allow_ips = ['::1', 'localhost']\n", "forwarded_allow_ips.*'localhost' is not"),
+    ("proxy_allow_ips = 5\n", "proxy_allow_ips.*a string or a list of strings"),
+    ("proxy_protocol = 'v3'\n", "proxy protocol 'v3'.*choose off, v1, v2 or auto"),
+    ("header_map = 'merge'\n", "header map 'merge'.*choose drop, refuse or dangerous"),
+    ("secure_scheme_headers = 'X-Scheme'\n", "secure_scheme_headers.*a dict of strings"),
+    ("secure_scheme_headers = {'X-Scheme': 1}\n", "secure_scheme_headers"),
+    ("limit_request_body = -1\n", "limit_request_body"),
 ])
 def test_bad_value_in_config_file(tmp_path, source, reason):
     path = tmp_path / "settings.py"
     path.write_text(source)
-    assert_refused(Start("hello:app", "-c", path), CONFIG, reason)
+    start = Start("hello:app", "-c", path)
+    assert_refused(start, CONFIG, reason)
+    assert str(path) in start.output
 
 
 @pytest.mark.parametrize("source, reason", [

@@ -102,6 +102,36 @@ def test_unsupported_gunicorn_setting_is_named(gunid, tmp_path):
     assert "mine" not in server.log.text()
 
 
+def test_settings_for_requests_and_proxies(gunid, tmp_path):
+    """Every type that the configuration file may give; none is called unsupported."""
+    config = tmp_path / "settings.py"
+    config.write_text(
+        "limit_request_body = 10 ** 9\n"
+        "header_timeout = body_timeout = send_timeout = 2.5\n"
+        "permit_obsolete_folding = strip_header_spaces = casefold_http_method = True\n"
+        "permit_unconventional_http_method = permit_unconventional_http_version = True\n"
+        "header_map = 'refuse'\n"
+        "forwarded_allow_ips = ['10.0.0.0/8', '::1']\n"
+        "forwarder_headers = ('SCRIPT_NAME',)\n"
+        "secure_scheme_headers = {'X-SCHEME': 'https'}\n"
+        "proxy_protocol = True\n"
+        "proxy_allow_ips = '*'\n"
+    )
+    server = gunid("hello:app", "-c", config)
+    assert server.get().text == "hello"
+    assert server.gunictl("reload").stderr == ""
+    assert "not supported" not in server.log.text()
+    assert "WARNING" not in server.log.text()
+
+
+@pytest.mark.parametrize("arguments", [
+    ("--proxy-protocol", "hello:app"), ("hello:app", "--proxy-protocol"),
+    ("--proxy-protocol", "v2", "hello:app"), ("--proxy-protocol=v1", "hello:app"),
+], ids=" ".join)
+def test_proxy_protocol_leaves_the_application_alone(gunid, arguments):
+    assert gunid(*arguments).get().text == "hello"
+
+
 def test_pidfile(gunid, tmp_path):
     pidfile = tmp_path / "gunid.pid"
     server = gunid("hello:app", "--pid", pidfile)

@@ -18,8 +18,8 @@ using testing::Not;
 class CommandLineTest : public testing::Test {
  protected:
   CommandLineTest() {
-    for (const char* name :
-         {"GUNICORN_CMD_ARGS", "WEB_CONCURRENCY", "PORT", "SENDFILE", "VIRTUAL_ENV"}) {
+    for (const char* name : {"GUNICORN_CMD_ARGS", "WEB_CONCURRENCY", "PORT", "SENDFILE",
+                             "VIRTUAL_ENV", "FORWARDED_ALLOW_IPS"}) {
       environment_.Set(name, {});
     }
   }
@@ -106,6 +106,78 @@ TEST_F(CommandLineTest, ReadsGunicornsFlags) {
   EXPECT_EQ(settings.wsgi_app, "app:create()");
 }
 
+TEST_F(CommandLineTest, ReadsTheFlagsForRequestsAndProxies) {
+  const Settings settings = Merged({"--limit-request-body",
+                                    "1000000",
+                                    "--header-timeout",
+                                    "1.5",
+                                    "--body-timeout",
+                                    "0",
+                                    "--send-timeout=7",
+                                    "--permit-obsolete-folding",
+                                    "--strip-header-spaces",
+                                    "--permit-unconventional-http-method",
+                                    "--permit-unconventional-http-version",
+                                    "--casefold-http-method",
+                                    "--header-map",
+                                    "Refuse",
+                                    "--forwarded-allow-ips",
+                                    "10.0.0.0/8,::1",
+                                    "--forwarder-headers",
+                                    "SCRIPT_NAME,REMOTE_USER",
+                                    "--proxy-allow-from",
+                                    "*",
+                                    "--proxy-protocol",
+                                    "v2"});
+  Settings expected;
+  expected.limit_request_body = 1'000'000;
+  expected.header_timeout = 1.5;
+  expected.body_timeout = 0;
+  expected.send_timeout = 7;
+  expected.permit_obsolete_folding = true;
+  expected.strip_header_spaces = true;
+  expected.permit_unconventional_http_method = true;
+  expected.permit_unconventional_http_version = true;
+  expected.casefold_http_method = true;
+  expected.header_map = "refuse";
+  expected.forwarded_allow_ips = "10.0.0.0/8,::1";
+  expected.forwarder_headers = "SCRIPT_NAME,REMOTE_USER";
+  expected.proxy_allow_ips = "*";
+  expected.proxy_protocol = "v2";
+  EXPECT_EQ(settings, expected);
+}
+
+TEST_F(CommandLineTest, ProxyProtocolMayHaveAMode) {
+  const struct {
+    std::vector<std::string> arguments;
+    const char* mode;
+    const char* application;
+  } cases[] = {
+      {{"app:app"}, "off", "app:app"},
+      {{"--proxy-protocol"}, "auto", ""},
+      {{"--proxy-protocol", "app:app"}, "auto", "app:app"},
+      {{"app:app", "--proxy-protocol"}, "auto", "app:app"},
+      {{"--proxy-protocol", "--preload", "app:app"}, "auto", "app:app"},
+      {{"--proxy-protocol", "v1", "app:app"}, "v1", "app:app"},
+      {{"--proxy-protocol", "V2", "app:app"}, "v2", "app:app"},
+      {{"--proxy-protocol", "off", "app:app"}, "off", "app:app"},
+      {{"--proxy-protocol=v1", "app:app"}, "v1", "app:app"},
+      {{"--proxy-protocol", "--proxy-protocol", "v1", "app:app"}, "v1", "app:app"},
+      {{"--proxy-protocol", "v1", "--proxy-protocol", "app:app"}, "auto", "app:app"},
+      {{"--proxy-protocol", "--", "app:app"}, "auto", "app:app"},
+  };
+  for (const auto& [arguments, mode, application] : cases) {
+    const Settings settings = Merged(arguments);
+    EXPECT_EQ(settings.proxy_protocol, mode) << testing::PrintToString(arguments);
+    EXPECT_EQ(settings.wsgi_app, application) << testing::PrintToString(arguments);
+  }
+  EXPECT_EQ(UsageError({"--proxy-protocol=v3", "app:app"}),
+            "proxy protocol 'v3' is not supported; choose off, v1, v2 or auto (command line)");
+  EXPECT_THAT(UsageError({"--proxy-protocol=", "app:app"}), HasSubstr("proxy protocol ''"));
+  EXPECT_EQ(UsageError({"--proxy-protocol", "v3", "app:app"}), "unexpected argument 'app:app'");
+  EXPECT_EQ(UsageError({"--name", "--proxy-protocol", "app:app"}), "option --name needs a value");
+}
+
 TEST_F(CommandLineTest, TheApplicationMayStandAnywhere) {
   EXPECT_EQ(Merged({"app:app", "-w", "2"}).wsgi_app, "app:app");
   EXPECT_EQ(Merged({"--preload", "app:app", "-w", "2"}).wsgi_app, "app:app");
@@ -187,6 +259,10 @@ TEST_F(CommandLineTest, ErrorsOfTheVariableNameIt) {
   EXPECT_THAT(UsageError({}), HasSubstr("invalid value 'x' for workers (GUNICORN_CMD_ARGS)"));
   environment_.Set("GUNICORN_CMD_ARGS", "--name 'x");
   EXPECT_EQ(UsageError({}), "a quote ' is not closed (GUNICORN_CMD_ARGS)");
+  environment_.Set("GUNICORN_CMD_ARGS", "--forwarded-allow-ips=10.0.0.1/8");
+  EXPECT_EQ(UsageError({}),
+            "invalid value '10.0.0.1/8' for forwarded_allow_ips (GUNICORN_CMD_ARGS): '10.0.0.1/8' "
+            "has host bits set");
 }
 
 TEST_F(CommandLineTest, LayersAreLowestFirst) {
@@ -215,7 +291,12 @@ TEST_F(CommandLineTest, HelpNamesEveryFlag) {
     EXPECT_THAT(*command_line->print, HasSubstr("  --no-sendfile  "));
     EXPECT_THAT(*command_line->print, Not(HasSubstr("\n\n\n")));
     EXPECT_THAT(*command_line->print, HasSubstr("[127.0.0.1:8000]\n"));
+    EXPECT_THAT(*command_line->print, HasSubstr("--proxy-protocol [MODE]"));
     for (const SettingRow& row : SettingRows()) {
+      if (row.flags.empty()) {
+        EXPECT_THAT(*command_line->print, Not(HasSubstr(std::string(row.help))));
+        continue;
+      }
       const std::string_view flags = row.flags.substr(row.flags.starts_with('!') ? 1 : 0);
       EXPECT_THAT(*command_line->print, HasSubstr(std::string(flags)));
       EXPECT_THAT(*command_line->print, HasSubstr(std::string(row.help)));

@@ -14,6 +14,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Pair;
 
 Result<Settings> FromFile(const std::string& values) {
   return MergeSettings({{"gunicorn.conf.py", values}});
@@ -133,6 +134,76 @@ TEST(MergeSettings, NamesTheChoices) {
   EXPECT_THAT(ErrorOf(R"({"worker_class": ""})"), HasSubstr("is not supported"));
 }
 
+TEST(MergeSettings, ProxyProtocolWasABooleanOnce) {
+  const struct {
+    const char* value;
+    const char* mode;
+  } cases[] = {{"true", "auto"}, {"false", "off"}, {"null", "off"},
+               {"\"v1\"", "v1"}, {"\"V2\"", "v2"}, {"\"off\"", "off"}};
+  for (const auto& [value, mode] : cases) {
+    const auto settings = FromFile(std::string(R"({"proxy_protocol": )") + value + "}");
+    ASSERT_TRUE(settings) << value;
+    EXPECT_EQ(settings->proxy_protocol, mode) << value;
+  }
+  EXPECT_EQ(ErrorOf(R"({"proxy_protocol": "v3"})"),
+            "proxy protocol 'v3' is not supported; choose off, v1, v2 or auto (gunicorn.conf.py)");
+  EXPECT_THAT(ErrorOf(R"({"proxy_protocol": 1})"), HasSubstr("proxy protocol 1 is not supported"));
+  EXPECT_THAT(ErrorOf(R"({"header_map": true})"), HasSubstr("header map true is not supported"));
+}
+
+TEST(MergeSettings, ListsForProxiesAreJoined) {
+  const auto settings = FromFile(
+      R"({"forwarded_allow_ips": ["10.0.0.0/8", "::1"], "proxy_allow_ips": [],
+          "forwarder_headers": ["SCRIPT_NAME", "REMOTE_USER"]})");
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_EQ(settings->forwarded_allow_ips, "10.0.0.0/8,::1");
+  EXPECT_EQ(settings->proxy_allow_ips, "");
+  EXPECT_EQ(settings->forwarder_headers, "SCRIPT_NAME,REMOTE_USER");
+  EXPECT_THAT(ErrorOf(R"({"forwarder_headers": [1]})"),
+              HasSubstr("expected a string or a list of strings"));
+  EXPECT_THAT(ErrorOf(R"({"proc_name": ["a"]})"), HasSubstr("expected a string"));
+}
+
+TEST(MergeSettings, ChecksNetworks) {
+  EXPECT_EQ(ErrorOf(R"({"forwarded_allow_ips": "::1,10.0.0.1/8"})"),
+            "invalid value '::1,10.0.0.1/8' for forwarded_allow_ips (gunicorn.conf.py): "
+            "'10.0.0.1/8' has host bits set");
+  EXPECT_EQ(ErrorOf(R"({"proxy_allow_ips": ["localhost"]})"),
+            "invalid value [\"localhost\"] for proxy_allow_ips (gunicorn.conf.py): 'localhost' is "
+            "not an IP address or network");
+  EXPECT_EQ(ErrorOf(R"({"proxy_allow_ips": "a\nb"})"),
+            "invalid value 'a\\nb' for proxy_allow_ips (gunicorn.conf.py): 'a?b' is not an IP "
+            "address or network");
+  for (const char* list : {"", "*", "127.0.0.1", " 10.0.0.0/8 , fd00::/8"}) {
+    const auto settings = FromFile(std::string(R"({"forwarded_allow_ips": ")") + list + "\"}");
+    ASSERT_TRUE(settings) << list;
+    EXPECT_EQ(settings->forwarded_allow_ips, list);
+  }
+}
+
+TEST(MergeSettings, ADictReplacesTheDefault) {
+  const auto settings = FromFile(R"({"secure_scheme_headers": {"X-Scheme": "https"}})");
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_THAT(settings->secure_scheme_headers, ElementsAre(Pair("X-Scheme", "https")));
+  EXPECT_THAT(FromFile(R"({"secure_scheme_headers": {}})")->secure_scheme_headers, IsEmpty());
+  for (const char* value : {"[]", "\"a\"", "true", R"({"a": 1})", R"({"a": ["b"]})"}) {
+    EXPECT_EQ(
+        ErrorOf(std::string(R"({"secure_scheme_headers": )") + value + "}").find("invalid value "),
+        0u)
+        << value;
+  }
+  EXPECT_EQ(ErrorOf(R"({"secure_scheme_headers": {"a": 1}})"),
+            "invalid value {\"a\":1} for secure_scheme_headers (gunicorn.conf.py): expected a dict "
+            "of strings");
+}
+
+TEST(MergeSettings, ABodyMayBeLimitedToMoreThanMemoryHolds) {
+  EXPECT_EQ(FromFile(R"({"limit_request_body": "1000000000000000"})")->limit_request_body,
+            1'000'000'000'000'000);
+  EXPECT_THAT(ErrorOf(R"({"limit_request_body": -1})"),
+              HasSubstr("expected a whole number of 0 to 1000000000000000"));
+}
+
 TEST(MergeSettings, ErrorsAreOneLine) {
   EXPECT_EQ(
       ErrorOf(R"({"workers": "a\nb"})"),
@@ -152,13 +223,18 @@ TEST(MergeSettings, TheOriginDecidesTheExitCode) {
   EXPECT_EQ(MergeSettings({{"gunicorn.conf.py", bad}}).error().exit_code, exit_code::kConfig);
   EXPECT_EQ(MergeSettings({{"conf.py", R"({"worker_class": "x"})"}}).error().exit_code,
             exit_code::kConfig);
+  const std::string networks = R"({"proxy_allow_ips": "x"})";
+  EXPECT_EQ(MergeSettings({{"command line", networks}}).error().exit_code, exit_code::kUsage);
+  EXPECT_EQ(MergeSettings({{"conf.py", networks}}).error().exit_code, exit_code::kConfig);
 }
 
 class EnvironmentLayerTest : public testing::Test {
  protected:
   EnvironmentLayerTest() {
-    for (const char* name : {"WEB_CONCURRENCY", "PORT", "SENDFILE", "VIRTUAL_ENV"})
+    for (const char* name :
+         {"WEB_CONCURRENCY", "PORT", "SENDFILE", "VIRTUAL_ENV", "FORWARDED_ALLOW_IPS"}) {
       environment_.Set(name, {});
+    }
   }
   static Result<Settings> Merged() { return MergeSettings({EnvironmentLayer()}); }
 
@@ -177,12 +253,19 @@ TEST_F(EnvironmentLayerTest, ReadsTheVariables) {
   environment_.Set("PORT", "5000");
   environment_.Set("SENDFILE", "no");
   environment_.Set("VIRTUAL_ENV", "/srv/venv");
+  environment_.Set("FORWARDED_ALLOW_IPS", "10.0.0.0/8");
   const auto settings = Merged();
   ASSERT_TRUE(settings) << settings.error().message;
   EXPECT_EQ(settings->workers, 3);
   EXPECT_THAT(settings->bind, ElementsAre("0.0.0.0:5000"));
   EXPECT_FALSE(settings->sendfile);
   EXPECT_EQ(settings->venv, "/srv/venv");
+  EXPECT_EQ(settings->forwarded_allow_ips, "10.0.0.0/8");
+}
+
+TEST_F(EnvironmentLayerTest, NoProxyIsTrustedIfTheVariableIsEmpty) {
+  environment_.Set("FORWARDED_ALLOW_IPS", "");
+  EXPECT_EQ(Merged()->forwarded_allow_ips, "");
 }
 
 TEST_F(EnvironmentLayerTest, ErrorsNameTheVariable) {
@@ -197,6 +280,12 @@ TEST_F(EnvironmentLayerTest, ErrorsNameTheVariable) {
             "invalid value 'http' for bind (PORT): expected a port number of 0 to 65535");
   environment_.Set("PORT", "65536");
   EXPECT_FALSE(Merged());
+  environment_.Set("PORT", {});
+  environment_.Set("FORWARDED_ALLOW_IPS", "10.0.0.1/8");
+  EXPECT_EQ(Merged().error().message,
+            "invalid value '10.0.0.1/8' for forwarded_allow_ips (FORWARDED_ALLOW_IPS): "
+            "'10.0.0.1/8' has host bits set");
+  EXPECT_EQ(Merged().error().exit_code, exit_code::kConfig);
 }
 
 TEST_F(EnvironmentLayerTest, BadUtf8DoesNoHarm) {
@@ -211,6 +300,23 @@ TEST_F(EnvironmentLayerTest, LayersAboveWin) {
       ElementsAre("unix:x"));
 }
 
+TEST(IsValueOf, IsWhatTheSettingTakes) {
+  const struct {
+    const char* setting;
+    const char* text;
+    bool is_value;
+  } cases[] = {{"proxy_protocol", "v1", true},
+               {"proxy_protocol", "AUTO", true},
+               {"proxy_protocol", "app:app", false},
+               {"proxy_protocol", "", false},
+               {"workers", "4", true},
+               {"workers", "0", false},
+               {"proxy_allow_ips", "*", true},
+               {"proxy_allow_ips", "app", false}};
+  for (const auto& [setting, text, is_value] : cases)
+    EXPECT_EQ(IsValueOf(*FindSetting(setting), text), is_value) << setting << " " << text;
+}
+
 TEST(SettingsToJson, ComesBackUnchanged) {
   Settings settings;
   EXPECT_EQ(*SettingsFromJson(SettingsToJson(settings)), settings);
@@ -222,6 +328,12 @@ TEST(SettingsToJson, ComesBackUnchanged) {
   settings.umask = 027;
   settings.proc_name = "Bücher";
   settings.raw_env = {"A=\n", "B=\\"};
+  settings.limit_request_body = 1'000'000'000'000'000;
+  settings.casefold_http_method = true;
+  settings.header_map = "refuse";
+  settings.forwarded_allow_ips = "";
+  settings.secure_scheme_headers = {{"X-\"Scheme\"", ""}, {"x-b", "c"}};
+  settings.proxy_protocol = "v2";
   const auto back = SettingsFromJson(SettingsToJson(settings));
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_EQ(*back, settings);
@@ -243,6 +355,8 @@ TEST(ChangedRestartSettings, NamesOnlyWhatAReloadCannotChange) {
   Settings after;
   after.workers = 9;
   after.bind = {"0.0.0.0:80"};
+  after.secure_scheme_headers = {};
+  after.proxy_protocol = "v1";
   EXPECT_THAT(ChangedRestartSettings(before, after), IsEmpty());
   after.pidfile = "/run/x.pid";
   after.control_socket = "/run/x.sock";

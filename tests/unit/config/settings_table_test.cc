@@ -48,6 +48,7 @@ TEST(SettingsTable, NamesAndFlagsAreUnique) {
   std::set<std::string> flags;
   for (const SettingRow& row : SettingRows()) {
     EXPECT_TRUE(names.insert(row.name).second) << row.name;
+    if (row.flags.empty()) continue;
     const std::string all = std::string(row.flags) + ",";
     for (std::size_t start = 0, end = 0; (end = all.find(',', start)) != std::string::npos;
          start = end + 1) {
@@ -58,12 +59,31 @@ TEST(SettingsTable, NamesAndFlagsAreUnique) {
 
 TEST(SettingsTable, EveryRowCanBeExplained) {
   for (const SettingRow& row : SettingRows()) {
-    EXPECT_FALSE(row.flags.empty()) << row.name;
+    EXPECT_EQ(row.flags.empty(), row.name == "secure_scheme_headers") << row.name;
     EXPECT_FALSE(row.help.empty()) << row.name;
     EXPECT_FALSE(row.group.empty()) << row.name;
     const bool takes_value =
-        !std::holds_alternative<bool Settings::*>(row.field) && row.flags.front() == '-';
+        !std::holds_alternative<bool Settings::*>(row.field) && row.flags.starts_with('-');
     EXPECT_EQ(row.value_name.empty(), !takes_value) << row.name;
+  }
+}
+
+TEST(SettingsTable, OnlyStringsHaveTheRulesOfStrings) {
+  for (const SettingRow& row : SettingRows()) {
+    if (std::holds_alternative<std::string Settings::*>(row.field)) continue;
+    EXPECT_TRUE(row.choices.empty()) << row.name;
+    EXPECT_FALSE(row.comma_separated) << row.name;
+    EXPECT_EQ(row.check, nullptr) << row.name;
+  }
+}
+
+TEST(SettingsTable, OneFlagCanStandAlone) {
+  for (const SettingRow& row : SettingRows()) {
+    if (row.bare_value.empty()) continue;
+    EXPECT_NE(("|" + std::string(row.choices) + "|").find("|" + std::string(row.bare_value) + "|"),
+              std::string::npos)
+        << row.name;
+    EXPECT_EQ(row.flags.find(','), std::string_view::npos) << row.name;
   }
 }
 
@@ -77,6 +97,9 @@ TEST(SettingsTable, DefaultsAreInRange) {
     if (const auto* number = std::get_if<double Settings::*>(&row.field)) {
       EXPECT_GE(defaults.**number, row.min) << row.name;
       EXPECT_LE(defaults.**number, row.max) << row.name;
+    }
+    if (row.check != nullptr) {
+      EXPECT_TRUE(row.check(defaults.*std::get<std::string Settings::*>(row.field))) << row.name;
     }
   }
 }

@@ -39,6 +39,12 @@ TEST_F(ConfigFileTest, ConvertsValuesOfSettings) {
       {"raw_env = ('A=1',)", R"({"raw_env": ["A=1"]})"},
       {"workers = None", "{}"},
       {"wsgi_app = 'app:app'", R"({"wsgi_app": "app:app"})"},
+      {"secure_scheme_headers = {'X-SCHEME': 'https'}",
+       R"({"secure_scheme_headers": {"X-SCHEME": "https"}})"},
+      {"secure_scheme_headers = {}", R"({"secure_scheme_headers": {}})"},
+      {"proxy_protocol = True", R"({"proxy_protocol": true})"},
+      {"forwarded_allow_ips = ['10.0.0.0/8', '::1']",
+       R"({"forwarded_allow_ips": ["10.0.0.0/8", "::1"]})"},
       {"import os\n_x = 1\ndef helper(): pass\nWORKERS = 3\nunknown = object()", "{}"},
       {"# -*- coding: latin-1 -*-\nproc_name = '\xe4'", R"({"proc_name": "ä"})"},
       {"import os.path\nchdir = os.path.dirname(__file__)", R"({"chdir": ""})"},
@@ -51,8 +57,10 @@ TEST_F(ConfigFileTest, ConvertsValuesOfSettings) {
 
 TEST_F(ConfigFileTest, RefusesValuesNoSettingHas) {
   for (const char* source :
-       {"workers = {}", "bind = [1]", "bind = ['\\udcff']", "timeout = float('nan')",
-        "worker_class = object", "workers = 10 ** 30", "raw_env = {'A': '1'}"}) {
+       {"workers = {1}", "bind = [1]", "bind = ['\\udcff']", "timeout = float('nan')",
+        "worker_class = object", "workers = 10 ** 30", "secure_scheme_headers = {'A': 1}",
+        "secure_scheme_headers = {1: 'A'}", "secure_scheme_headers = {'A': ['B']}",
+        "secure_scheme_headers = {'\\udcff': ''}"}) {
     folder_.Write("bad.py", source);
     const auto file = LoadConfigFile("bad.py");
     ASSERT_FALSE(file.ok()) << source;
@@ -63,7 +71,8 @@ TEST_F(ConfigFileTest, RefusesValuesNoSettingHas) {
 }
 
 TEST_F(ConfigFileTest, WarnsOfWhatGunidDoesNotSupport) {
-  folder_.Write("gunicorn.conf.py", "daemon = True\nspew = False\ndef on_exit(server): pass\n");
+  folder_.Write("gunicorn.conf.py",
+                "daemon = True\nspew = False\nheader_map = 'drop'\ndef on_exit(server): pass\n");
   const auto file = LoadConfigFile("");
   ASSERT_TRUE(file.ok());
   EXPECT_EQ("gunicorn.conf.py", file->layer.origin);
