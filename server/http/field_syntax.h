@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace gunid {
@@ -17,5 +18,15 @@ bool ListContains(std::string_view list, std::string_view item);
 
 // Digits only, and no overflow.
 std::optional<std::uint64_t> ParseContentLength(std::string_view value);
+
+// These rewrite field lines in place, for a parser that is stricter. Each line ends in CRLF; the
+// last may lack its end.
+// The line ends in folded values become spaces, and so does the whitespace around them. A fold that
+// comes before the colon stays.
+void Unfold(std::span<char> lines);
+// Whitespace before the colon goes behind it.
+void CloseUpNames(std::span<char> lines);
+// Tabs at the end of a value become spaces.
+void BlankTrailingTabs(std::span<char> lines);
 
 }  // namespace gunid

@@ -1,6 +1,6 @@
-// Follows the lines of a request head or of trailers, ahead of llhttp, to enforce what it lets
-// pass: the limits (also on a line that is still growing), no folded field lines (RFC 9112
-// section 5.2), no bare LF. One per RequestParser.
+// Follows the field lines of a request head or of trailers, ahead of llhttp: where they are
+// complete, and what llhttp lets pass: the limits (also on a line that is still growing), folded
+// field lines (RFC 9112 section 5.2), empty names, bare LF. One per RequestParser.
 #pragma once
 
 #include <cstddef>
@@ -12,16 +12,17 @@ namespace gunid {
 
 class LineScanner {
  public:
+  // What a line without a limit may have all the same: as much as a connection buffers for a head.
+  static constexpr std::size_t kLongestLine = 64 * 1024 * 1024;
+
   enum class Outcome {
     kMore,          // all input was scanned
     kEnd,           // up to and including the empty line
-    kLineTooLong,   // the request line
-    kFieldTooLong,  // these and the following: up to, not including, the byte that offends
+    kFieldTooLong,  // this and the following: up to, not including, the byte that offends
     kTooManyFields,
     kFolded,
-    kNoName,        // a field line that begins with the colon
-    kNoCrlf,        // a line that ends in a bare LF
-    kLeadingLines,  // more than one empty line before the request line
+    kNoName,  // a field line that begins with the colon
+    kNoCrlf,  // a line that ends in a bare LF
   };
 
   struct Scan {
@@ -29,28 +30,28 @@ class LineScanner {
     std::size_t length;  // how much of the input was scanned
   };
 
-  explicit LineScanner(const RequestLimits& limits);
+  LineScanner(const RequestLimits& limits, bool permit_folding);
 
-  void StartHead() { Restart(Section::kLeading); }
-  void StartTrailers() { Restart(Section::kFields); }
+  void Start();
   Scan Advance(std::string_view input);
 
+  // How many of the bytes that were scanned last belong to a line that is not complete. Where lines
+  // may be folded that can be known only by the first byte of the next.
+  [[nodiscard]] std::size_t incomplete() const { return line_length_; }
+
  private:
-  enum class Section { kLeading, kRequestLine, kFields };
-
-  void Restart(Section section);
   Outcome StartLine(char first);
-  Outcome EndLine(char last);
-  [[nodiscard]] std::size_t LongestLine() const;
+  Outcome EndLine();
 
-  const std::size_t longest_request_line_;  // in bytes before the LF
-  const std::size_t longest_field_line_;
+  const std::size_t longest_line_;  // in bytes before the LF
   const std::size_t most_fields_;
+  const bool permit_folding_;
 
-  Section section_ = Section::kLeading;
+  bool at_line_start_ = true;
+  bool empty_line_ = false;  // perhaps: it begins with a CR
+  char last_ = 0;            // of the current line, before the LF
   std::size_t fields_ = 0;
-  std::size_t line_length_ = 0;  // of the current line, so far
-  char last_ = 0;
+  std::size_t line_length_ = 0;  // of the current line with those it is folded from, so far
 };
 
 }  // namespace gunid

@@ -16,14 +16,18 @@ struct HeaderField {
 
 struct RequestHead {
   std::string_view method;
-  std::string_view target;  // as sent: origin-form, absolute-form, "*" or authority-form
-  int minor_version = 1;    // HTTP/1.0 or HTTP/1.1
-  std::vector<HeaderField> headers;
+  std::string_view target;           // as sent: origin-form, absolute-form, "*" or authority-form
+  int minor_version = 1;             // HTTP/1.0 or HTTP/1.1
+  std::vector<HeaderField> headers;  // Host has the authority of an absolute-form target
 
   std::optional<std::uint64_t> content_length;
   bool chunked = false;
   bool keep_alive = false;       // what the client asks for, by its version and Connection field
   bool expect_continue = false;  // HTTP/1.1 only
+
+  // What a trusted proxy says (http/forwarded_headers.h).
+  bool secure = false;                          // its client uses https
+  std::optional<std::string_view> script_name;  // where the application is mounted
 
   [[nodiscard]] bool has_body() const { return chunked || content_length.value_or(0) > 0; }
 

@@ -3,10 +3,13 @@
 #include <llhttp.h>
 
 #include <algorithm>
+#include <array>
+#include <limits>
 #include <utility>
 
 #include "http/field_syntax.h"
 #include "http/line_scanner.h"
+#include "http/request_line.h"
 #include "http/request_target.h"
 
 namespace gunid {
@@ -20,10 +23,16 @@ using ParseError = RequestParser::ParseError;
 constexpr std::uint64_t kFramingAllowance = 16'384;
 constexpr std::uint64_t kFramingPerBodyByte = 16;
 
+// The memory for more fields than these is not kept from request to request.
+constexpr std::size_t kFieldsKept = 32;
+
+// They would change what the head has said, or how the message was understood.
+constexpr std::array<std::string_view, 8> kNotInTrailers = {
+    "Host", "Content-Length", "Transfer-Encoding", "Trailer",
+    "TE",   "Authorization",  "Content-Type",      "Connection"};
+
 ParseError ErrorFor(Outcome outcome) {
   switch (outcome) {
-    case Outcome::kLineTooLong:
-      return {414, "Request line is too long"};
     case Outcome::kFieldTooLong:
       return {431, "Header field is too long"};
     case Outcome::kTooManyFields:
@@ -34,8 +43,6 @@ ParseError ErrorFor(Outcome outcome) {
       return {400, "Header field has no name"};
     case Outcome::kNoCrlf:
       return {400, "Line does not end in CR LF"};
-    case Outcome::kLeadingLines:
-      return {400, "Empty lines before the request line"};
     case Outcome::kMore:
     case Outcome::kEnd:
       break;
@@ -43,122 +50,155 @@ ParseError ErrorFor(Outcome outcome) {
   return {400, "Malformed request"};
 }
 
-// A span that llhttp may hand out in pieces; they are contiguous in the caller's buffer.
-void Extend(std::string_view& view, const char* at, std::size_t length) {
-  view = std::string_view(view.empty() ? at : view.data(), view.size() + length);
-}
-
 void Move(std::string_view& view, const char* old_base, const char* new_base) {
   if (view.data() == nullptr) return;
   view = std::string_view(new_base + (view.data() - old_base), view.size());
 }
 
-// "Expected space after method" and the like, when what stands there is a method that llhttp does
-// not know.
-bool IsUnknownMethod(std::string_view input, const char* error, bool method_begun) {
-  if (IsTokenChar(*error)) return true;
-  const bool after_token = error == input.data() ? method_begun : IsTokenChar(error[-1]);
-  return *error == ' ' && after_token;
+bool IsChunked(std::string_view coding) {
+  return EqualsIgnoreCase(coding, "chunked");
 }
 
-bool IsVersionNumber(std::string_view version) {
-  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
-  return version.size() == 3 && digit(version[0]) && version[1] == '.' && digit(version[2]);
+// A list item of Transfer-Encoding: a token, perhaps with parameters.
+bool IsTransferCoding(std::string_view item) {
+  const std::string_view name = TrimWhitespace(item.substr(0, item.find(';')));
+  return !name.empty() && std::all_of(name.begin(), name.end(), IsTokenChar);
 }
 
 }  // namespace
 
 struct RequestParser::Impl {
-  enum class Phase { kHead, kBody, kComplete, kFailed };
+  enum class Phase {
+    kIdle,       // nothing has come
+    kEmptyLine,  // its CR has
+    kRequestLine,
+    kFields,
+    kBody,
+    kTrailers,
+    kComplete,
+    kFailed,
+  };
 
-  explicit Impl(const RequestLimits& limits) : lines(limits) {
-    llhttp_init(&parser, HTTP_REQUEST, &kSettings);
-    parser.data = this;
-  }
+  // What the fields seen so far have said.
+  struct Seen {
+    bool host = false;
+    bool content_type = false;
+    bool transfer_encoding = false;
+    bool connection_close = false;
+    bool connection_keep_alive = false;
+  };
 
-  State Feed(std::string_view input, std::size_t& consumed);
-  State FeedHead(std::string_view input, std::size_t& consumed);
-  State FeedBody(std::string_view input, std::size_t& consumed);
+  Impl(const RequestLimits& limits, const ParserLaxity& what_is_permitted);
+
+  State Feed(std::span<char> input, std::size_t& consumed);
+  State FeedStart(std::span<char> input, std::size_t& consumed);
+  State FeedRequestLine(std::span<char> input, std::size_t& consumed);
+  State FeedFields(std::span<char> input, std::size_t& consumed);
+  State FeedBody(std::span<char> input, std::size_t& consumed);
+  State FeedTrailers(std::span<char> input, std::size_t& consumed);
   void Reset();
 
-  // Runs llhttp over the input and returns how much of it was taken.
-  std::size_t Execute(std::string_view input);
-  ParseError LlhttpError(std::string_view input) const;
-  State Fail(ParseError reason);
+  State BeginFields(std::span<char> line);
+  State EndChunkHeader(std::span<char> rest, std::size_t& consumed);
+  // For head and trailers.
+  State FeedLines(std::span<char> input, std::size_t& consumed);
+  State RefuseLine(Outcome outcome, const char* line, const char* end);
+  void Normalize(std::span<char> text) const;
 
-  // In a callback: false records the error and is to end the parsing.
+  // Runs llhttp and returns where it stopped.
+  const char* Execute(const char* begin, const char* end);
+  State Fail(ParseError reason);
+  State FailAsLlhttp();
+
+  // Some of these are called back: false records the error and is to end the parsing.
   bool Require(bool condition, int status, const char* reason);
-  bool CheckMethod();
-  bool CheckRequestLine();
-  bool CheckHead();
+  bool CheckFields();
   bool CheckField(const HeaderField& field);
   bool CheckTransferEncoding(std::string_view value);
+  bool CheckHead();
   bool CheckFraming(const char* end);
+  void TakeHostFromTarget();
 
-  bool BeginTrailers(const char* first);
-
-  static int OnMethod(llhttp_t* parser, const char* at, std::size_t length);
-  static int OnMethodComplete(llhttp_t* parser);
-  static int OnTarget(llhttp_t* parser, const char* at, std::size_t length);
-  static int OnVersion(llhttp_t* parser, const char* at, std::size_t length);
-  static int OnVersionComplete(llhttp_t* parser);
   static int OnFieldName(llhttp_t* parser, const char* at, std::size_t length);
   static int OnFieldValue(llhttp_t* parser, const char* at, std::size_t length);
   static int OnFieldComplete(llhttp_t* parser);
   static int OnHeadComplete(llhttp_t* parser);
+  static int OnChunkHeader(llhttp_t* parser);
   static int OnBody(llhttp_t* parser, const char* at, std::size_t length);
   static int OnMessageComplete(llhttp_t* parser);
   static llhttp_settings_t MakeSettings();
+  static llhttp_t MakeBeginning();
   static const llhttp_settings_t kSettings;
+  static const llhttp_t kBeginning;
 
   static Impl& Of(llhttp_t* parser) { return *static_cast<Impl*>(parser->data); }
 
-  llhttp_t parser;
+  const std::size_t longest_request_line;
+  const std::uint64_t longest_body;
+  const ParserLaxity laxity;
+
+  llhttp_t parser = {};  // set when the fields begin
   LineScanner lines;
-  Phase phase = Phase::kHead;
+  Phase phase = Phase::kIdle;
+  Seen seen;
   RequestHead head;
   ParseError error;
-  std::string_view version;  // "1.1"
-  bool in_field = false;     // between a field's name and the end of its value
-
-  // Seen in the head so far.
-  bool host = false;
-  bool content_type = false;
-  bool connection_close = false;
-  bool connection_keep_alive = false;
+  std::size_t line_length = 0;     // of the request line, so far
+  std::size_t checked_fields = 0;  // of those in the head
 
   const BodySink* on_body = nullptr;  // during Feed
   const char* mark = nullptr;         // end of what has been counted of the input
   std::uint64_t body_bytes = 0;
   std::uint64_t framing_bytes = 0;
-  bool in_trailers = false;
+  std::string trailer;  // a line that is not complete: what is consumed of a body is not kept
 };
 
 const llhttp_settings_t RequestParser::Impl::kSettings = MakeSettings();
+const llhttp_t RequestParser::Impl::kBeginning = MakeBeginning();
 
 llhttp_settings_t RequestParser::Impl::MakeSettings() {
   llhttp_settings_t settings;
   llhttp_settings_init(&settings);
-  settings.on_method = OnMethod;
-  settings.on_method_complete = OnMethodComplete;
-  settings.on_url = OnTarget;
-  settings.on_version = OnVersion;
-  settings.on_version_complete = OnVersionComplete;
   settings.on_header_field = OnFieldName;
   settings.on_header_value = OnFieldValue;
   settings.on_header_value_complete = OnFieldComplete;
   settings.on_headers_complete = OnHeadComplete;
+  settings.on_chunk_header = OnChunkHeader;
   settings.on_body = OnBody;
   settings.on_message_complete = OnMessageComplete;
   return settings;
 }
 
-RequestParser::State RequestParser::Impl::Feed(std::string_view input, std::size_t& consumed) {
+// llhttp after a request line that stands for all others: nothing depends on which it was.
+llhttp_t RequestParser::Impl::MakeBeginning() {
+  constexpr std::string_view kRequestLine = "POST / HTTP/1.1\r\n";
+  llhttp_t parser;
+  llhttp_init(&parser, HTTP_REQUEST, &kSettings);
+  llhttp_execute(&parser, kRequestLine.data(), kRequestLine.size());
+  return parser;
+}
+
+RequestParser::Impl::Impl(const RequestLimits& limits, const ParserLaxity& what_is_permitted)
+    : longest_request_line(limits.line == 0 ? LineScanner::kLongestLine : limits.line),
+      longest_body(limits.body == 0 ? std::numeric_limits<std::uint64_t>::max() : limits.body),
+      laxity(what_is_permitted),
+      lines(limits, laxity.permit_obsolete_folding) {}
+
+RequestParser::State RequestParser::Impl::Feed(std::span<char> input, std::size_t& consumed) {
+  const bool may_end_without_input = phase == Phase::kBody && !head.has_body();
+  if (input.empty() && phase < Phase::kComplete && !may_end_without_input) return State::kNeedMore;
   switch (phase) {
-    case Phase::kHead:
-      return FeedHead(input, consumed);
+    case Phase::kIdle:
+    case Phase::kEmptyLine:
+      return FeedStart(input, consumed);
+    case Phase::kRequestLine:
+      return FeedRequestLine(input, consumed);
+    case Phase::kFields:
+      return FeedFields(input, consumed);
     case Phase::kBody:
       return FeedBody(input, consumed);
+    case Phase::kTrailers:
+      return FeedTrailers(input, consumed);
     case Phase::kComplete:
       return State::kMessageComplete;
     case Phase::kFailed:
@@ -167,74 +207,157 @@ RequestParser::State RequestParser::Impl::Feed(std::string_view input, std::size
   return State::kError;
 }
 
-// The scanner goes ahead of llhttp, and llhttp gets only what the scanner let pass: of two errors
-// the first in the input is reported, however the input was split.
-RequestParser::State RequestParser::Impl::FeedHead(std::string_view input, std::size_t& consumed) {
-  const LineScanner::Scan scan = lines.Advance(input);
-  const std::string_view scanned = input.substr(0, scan.length);
-  consumed += Execute(scanned);
-  if (phase == Phase::kFailed) return State::kError;
-  const llhttp_errno_t result = llhttp_get_errno(&parser);
-  if (result == HPE_PAUSED) {
-    phase = Phase::kBody;
-    return State::kHeadComplete;
+// One empty line may precede the request line (RFC 9112 section 2.2).
+RequestParser::State RequestParser::Impl::FeedStart(std::span<char> input, std::size_t& consumed) {
+  if (phase == Phase::kIdle) {
+    phase = input.front() == '\r' ? Phase::kEmptyLine : Phase::kRequestLine;
+    if (phase == Phase::kRequestLine) return Feed(input, consumed);
+  } else {
+    if (input.front() != '\n') return Fail({400, "Line does not end in CR LF"});
+    phase = Phase::kRequestLine;
   }
-  if (result != HPE_OK) return Fail(LlhttpError(scanned));
-  if (scan.outcome != Outcome::kMore) return Fail(ErrorFor(scan.outcome));
+  ++consumed;
+  return Feed(input.subspan(1), consumed);
+}
+
+RequestParser::State RequestParser::Impl::FeedRequestLine(std::span<char> input,
+                                                          std::size_t& consumed) {
+  const std::span<char> text(input.data() - line_length, line_length + input.size());
+  const RequestLineScan scan =
+      ScanRequestLine({text.data(), text.size()}, line_length, longest_request_line);
+  const std::size_t taken = scan.length - line_length;
+  line_length = scan.length;
+  consumed += taken;
+  switch (scan.outcome) {
+    case RequestLineScan::Outcome::kMore:
+      return State::kNeedMore;
+    case RequestLineScan::Outcome::kTooLong:
+      return Fail({414, "Request line is too long"});
+    case RequestLineScan::Outcome::kBadByte:
+      return Fail({400, "Invalid character in the request line"});
+    case RequestLineScan::Outcome::kEnd:
+      break;
+  }
+  if (BeginFields(text.first(scan.length - 2)) == State::kError) return State::kError;
+  return Feed(input.subspan(taken), consumed);
+}
+
+RequestParser::State RequestParser::Impl::BeginFields(std::span<char> line) {
+  if (auto refusal = ParseRequestLine(line, laxity, head)) return Fail(*std::move(refusal));
+  parser = kBeginning;
+  parser.data = this;
+  lines.Start();
+  phase = Phase::kFields;
   return State::kNeedMore;
 }
 
-RequestParser::State RequestParser::Impl::FeedBody(std::string_view input, std::size_t& consumed) {
-  llhttp_resume(&parser);
-  mark = input.data();
-  const std::size_t taken = Execute(input);
-  consumed += taken;
+RequestParser::State RequestParser::Impl::FeedFields(std::span<char> input, std::size_t& consumed) {
+  const State state = FeedLines(input, consumed);
+  if (state != State::kMessageComplete) return state;
+  phase = Phase::kBody;
+  return State::kHeadComplete;
+}
+
+// The scanner goes ahead of llhttp, which gets only complete lines, so that a name or value comes
+// in one piece; the bytes of the last line wait in the caller's buffer. kMessageComplete stands for
+// the end of the lines.
+RequestParser::State RequestParser::Impl::FeedLines(std::span<char> input, std::size_t& consumed) {
+  char* const begin = input.data() - lines.incomplete();
+  const LineScanner::Scan scan = lines.Advance({input.data(), input.size()});
+  char* const scanned = input.data() + scan.length;
+  char* const complete = scanned - lines.incomplete();
+  const bool refused = scan.outcome != Outcome::kMore && scan.outcome != Outcome::kEnd;
+  consumed += scan.length;
+
+  Normalize({begin, refused ? scanned : complete});
+  Execute(begin, complete);
   if (phase == Phase::kFailed) return State::kError;
-  const char* end = input.data() + taken;
-  if (in_trailers) {
-    const LineScanner::Scan scan = lines.Advance(std::string_view(mark, end - mark));
-    const bool passed = scan.outcome == Outcome::kMore || scan.outcome == Outcome::kEnd;
-    if (!passed) return Fail(ErrorFor(scan.outcome));
-  } else if (head.chunked && !CheckFraming(end)) {
-    return State::kError;
-  }
-  const llhttp_errno_t result = llhttp_get_errno(&parser);
-  if (result == HPE_PAUSED) {
+  const bool end = scan.outcome == Outcome::kEnd;
+  if (llhttp_get_errno(&parser) != (end ? HPE_PAUSED : HPE_OK)) return FailAsLlhttp();
+  if (end) return State::kMessageComplete;
+  return refused ? RefuseLine(scan.outcome, complete, scanned) : State::kNeedMore;
+}
+
+// The fields before the line come first in the input, if it is none of theirs, and then what llhttp
+// finds in the part of the line that the scanner let pass.
+RequestParser::State RequestParser::Impl::RefuseLine(Outcome outcome, const char* line,
+                                                     const char* end) {
+  if (outcome != Outcome::kFolded && !CheckFields()) return State::kError;
+  Execute(line, end);
+  if (phase == Phase::kFailed) return State::kError;
+  return llhttp_get_errno(&parser) == HPE_OK ? Fail(ErrorFor(outcome)) : FailAsLlhttp();
+}
+
+void RequestParser::Impl::Normalize(std::span<char> text) const {
+  if (laxity.permit_obsolete_folding) Unfold(text);
+  if (laxity.strip_header_spaces) CloseUpNames(text);
+  // llhttp takes none behind a length or a transfer coding.
+  BlankTrailingTabs(text);
+}
+
+RequestParser::State RequestParser::Impl::FeedBody(std::span<char> input, std::size_t& consumed) {
+  if (!head.has_body()) {
     phase = Phase::kComplete;
     return State::kMessageComplete;
   }
-  return result == HPE_OK ? State::kNeedMore : Fail(LlhttpError(input));
+  llhttp_resume(&parser);
+  mark = input.data();
+  const char* end = Execute(input.data(), input.data() + input.size());
+  const std::size_t taken = end - input.data();
+  consumed += taken;
+  if (phase == Phase::kFailed) return State::kError;
+  if (head.chunked && !CheckFraming(end)) return State::kError;
+  const llhttp_errno_t result = llhttp_get_errno(&parser);
+  if (result == HPE_OK) return State::kNeedMore;
+  if (result != HPE_PAUSED) return FailAsLlhttp();
+  if (head.chunked) return EndChunkHeader(input.subspan(taken), consumed);
+  phase = Phase::kComplete;
+  return State::kMessageComplete;
+}
+
+// The last chunk, or one that is too much.
+RequestParser::State RequestParser::Impl::EndChunkHeader(std::span<char> rest,
+                                                         std::size_t& consumed) {
+  if (parser.content_length > 0) return Fail({413, "Request body is too large"});
+  llhttp_resume(&parser);
+  lines.Start();
+  phase = Phase::kTrailers;
+  return Feed(rest, consumed);
+}
+
+RequestParser::State RequestParser::Impl::FeedTrailers(std::span<char> input,
+                                                       std::size_t& consumed) {
+  const std::size_t kept = trailer.size();
+  if (kept > 0) trailer.append(input.data(), input.size());
+  const State state = FeedLines(kept > 0 ? std::span(trailer).subspan(kept) : input, consumed);
+  if (state == State::kMessageComplete) {
+    phase = Phase::kComplete;
+  } else if (kept > 0) {
+    trailer.erase(0, trailer.size() - lines.incomplete());
+  } else if (state == State::kNeedMore) {
+    const std::span<char> line = input.last(lines.incomplete());
+    trailer.assign(line.data(), line.size());
+  }
+  return state;
 }
 
 void RequestParser::Impl::Reset() {
-  llhttp_reset(&parser);
-  lines.StartHead();
-  phase = Phase::kHead;
-  std::vector<HeaderField> headers = std::move(head.headers);
+  std::vector<HeaderField> headers;
+  if (head.headers.capacity() <= kFieldsKept) headers = std::move(head.headers);
   headers.clear();
   head = RequestHead{.headers = std::move(headers)};
+  phase = Phase::kIdle;
+  seen = {};
   error = {};
-  version = {};
-  in_field = host = content_type = connection_close = connection_keep_alive = in_trailers = false;
+  trailer.clear();
+  trailer.shrink_to_fit();
+  line_length = checked_fields = 0;
   body_bytes = framing_bytes = 0;
 }
 
-std::size_t RequestParser::Impl::Execute(std::string_view input) {
-  const llhttp_errno_t result = llhttp_execute(&parser, input.data(), input.size());
-  return result == HPE_OK ? input.size() : llhttp_get_error_pos(&parser) - input.data();
-}
-
-ParseError RequestParser::Impl::LlhttpError(std::string_view input) const {
-  const llhttp_errno_t result = llhttp_get_errno(&parser);
-  if (result == HPE_INVALID_METHOD &&
-      IsUnknownMethod(input, llhttp_get_error_pos(&parser), !head.method.empty())) {
-    return {501, "Request method is not supported"};
-  }
-  if (result == HPE_INVALID_VERSION && IsVersionNumber(version) && version != "1.1" &&
-      version != "1.0") {
-    return {505, "HTTP version is not supported"};
-  }
-  return {400, llhttp_get_error_reason(&parser)};
+const char* RequestParser::Impl::Execute(const char* begin, const char* end) {
+  const llhttp_errno_t result = llhttp_execute(&parser, begin, end - begin);
+  return result == HPE_OK ? end : llhttp_get_error_pos(&parser);
 }
 
 RequestParser::State RequestParser::Impl::Fail(ParseError reason) {
@@ -243,42 +366,23 @@ RequestParser::State RequestParser::Impl::Fail(ParseError reason) {
   return State::kError;
 }
 
+RequestParser::State RequestParser::Impl::FailAsLlhttp() {
+  const char* reason = llhttp_get_error_reason(&parser);
+  return Fail({400, reason != nullptr ? reason : "Malformed request"});
+}
+
 bool RequestParser::Impl::Require(bool condition, int status, const char* reason) {
   if (!condition) Fail({status, reason});
   return condition;
 }
 
-// llhttp knows methods of other protocols too.
-bool RequestParser::Impl::CheckMethod() {
-  if (!Require(parser.method != HTTP_PRI, 505, "HTTP/2 is not supported")) return false;
-  const bool rtsp = parser.method > HTTP_PRI && parser.method <= HTTP_FLUSH;
-  return Require(!rtsp && parser.method != HTTP_CONNECT, 501, "Request method is not supported");
-}
-
-// llhttp also takes RTSP/1.0, ICE/1.0, and several spaces.
-bool RequestParser::Impl::CheckRequestLine() {
-  const char* method_end = head.method.data() + head.method.size();
-  const char* target_end = head.target.data() + head.target.size();
-  if (!Require(head.target.data() - method_end == 1 &&
-                   std::string_view(target_end, version.data() - target_end) == " HTTP/",
-               400, "Malformed request line")) {
-    return false;
+// Each field as soon as it is known to have ended, so that of two errors the first in the input is
+// found.
+bool RequestParser::Impl::CheckFields() {
+  while (checked_fields < head.headers.size()) {
+    if (!CheckField(head.headers[checked_fields++])) return false;
   }
-  return Require(version == "1.1" || version == "1.0", 505, "HTTP version is not supported") &&
-         Require(SplitTarget(head.method, head.target).has_value(), 400, "Invalid request target");
-}
-
-bool RequestParser::Impl::CheckHead() {
-  if (!Require(!version.empty(), 400, "Request line has no HTTP version")) return false;
-  head.minor_version = parser.http_minor;
-  head.chunked = (parser.flags & F_CHUNKED) != 0;
-  if ((parser.flags & F_CONTENT_LENGTH) != 0) head.content_length = parser.content_length;
-  for (const HeaderField& field : head.headers) {
-    if (!CheckField(field)) return false;
-  }
-  const bool is_1_1 = head.minor_version == 1;
-  head.keep_alive = !connection_close && (is_1_1 || connection_keep_alive);
-  return Require(host || !is_1_1, 400, "Host header field is missing");
+  return true;
 }
 
 bool RequestParser::Impl::CheckField(const HeaderField& field) {
@@ -286,9 +390,8 @@ bool RequestParser::Impl::CheckField(const HeaderField& field) {
   switch (field.name.size()) {
     case 4:
       if (!is("Host")) return true;
-      return Require(!std::exchange(host, true), 400, "Host header field is repeated") &&
-             Require(field.value.find_first_of(" \t/\\?#@<>\"") == std::string_view::npos, 400,
-                     "Invalid Host header field");
+      return Require(!std::exchange(seen.host, true), 400, "Host header field is repeated") &&
+             Require(IsHostAndPort(field.value), 400, "Invalid Host header field");
     case 6:
       if (!is("Expect") || head.minor_version == 0) return true;
       head.expect_continue = true;
@@ -296,11 +399,11 @@ bool RequestParser::Impl::CheckField(const HeaderField& field) {
                      "Expectation cannot be met");
     case 10:
       if (!is("Connection")) return true;
-      connection_close |= ListContains(field.value, "close");
-      connection_keep_alive |= ListContains(field.value, "keep-alive");
+      seen.connection_close |= ListContains(field.value, "close");
+      seen.connection_keep_alive |= ListContains(field.value, "keep-alive");
       return true;
     case 12:
-      return !is("Content-Type") || Require(!std::exchange(content_type, true), 400,
+      return !is("Content-Type") || Require(!std::exchange(seen.content_type, true), 400,
                                             "Content-Type header field is repeated");
     case 17:
       return !is("Transfer-Encoding") || CheckTransferEncoding(field.value);
@@ -309,16 +412,44 @@ bool RequestParser::Impl::CheckField(const HeaderField& field) {
   }
 }
 
-// A single `chunked` or nothing: no other coding is undone here. llhttp has refused one that comes
-// after `chunked`.
+// A single `chunked`: no other coding is undone here.
 bool RequestParser::Impl::CheckTransferEncoding(std::string_view value) {
   if (!Require(head.minor_version == 1, 400, "Transfer-Encoding in an HTTP/1.0 request")) {
     return false;
   }
-  const std::string_view first = TrimWhitespace(value.substr(0, value.find_first_of(",;")));
-  const bool token = std::all_of(first.begin(), first.end(), IsTokenChar);
-  return Require(token && !first.empty(), 400, "Malformed Transfer-Encoding") &&
-         Require(EqualsIgnoreCase(value, "chunked"), 501, "Transfer coding is not supported");
+  bool chunked = std::exchange(seen.transfer_encoding, true);  // no other got past this function
+  bool supported = true;
+  for (std::size_t start = 0; start <= value.size();) {
+    const std::size_t end = std::min(value.find(',', start), value.size());
+    const std::string_view item = TrimWhitespace(value.substr(start, end - start));
+    if (!Require(IsTransferCoding(item), 400, "Malformed Transfer-Encoding") ||
+        !Require(!chunked, 400, "Transfer coding after chunked")) {
+      return false;
+    }
+    chunked = IsChunked(item);
+    supported &= chunked;
+    start = end + 1;
+  }
+  return Require(supported, 501, "Transfer coding is not supported");
+}
+
+bool RequestParser::Impl::CheckHead() {
+  head.chunked = (parser.flags & F_CHUNKED) != 0;
+  if ((parser.flags & F_CONTENT_LENGTH) != 0) head.content_length = parser.content_length;
+  const bool is_1_1 = head.minor_version == 1;
+  head.keep_alive = !seen.connection_close && (is_1_1 || seen.connection_keep_alive);
+  if (head.target.front() != '/') TakeHostFromTarget();
+  return Require(seen.host || !is_1_1, 400, "Host header field is missing") &&
+         Require(head.content_length.value_or(0) <= longest_body, 413, "Request body is too large");
+}
+
+// RFC 9112 section 3.2.2.
+void RequestParser::Impl::TakeHostFromTarget() {
+  const std::string_view authority = SplitTarget(head.method, head.target)->authority;
+  if (authority.empty()) return;
+  for (HeaderField& field : head.headers) {
+    if (EqualsIgnoreCase(field.name, "Host")) field.value = authority;
+  }
 }
 
 // Counts what precedes `end` as framing.
@@ -329,62 +460,39 @@ bool RequestParser::Impl::CheckFraming(const char* end) {
                  "Too much chunk framing for so little body");
 }
 
-bool RequestParser::Impl::BeginTrailers(const char* first) {
-  if (std::exchange(in_trailers, true)) return true;
-  lines.StartTrailers();
-  return CheckFraming(first);
-}
-
-int RequestParser::Impl::OnMethod(llhttp_t* parser, const char* at, std::size_t length) {
-  Extend(Of(parser).head.method, at, length);
-  return 0;
-}
-
-int RequestParser::Impl::OnMethodComplete(llhttp_t* parser) {
-  return Of(parser).CheckMethod() ? 0 : -1;
-}
-
-int RequestParser::Impl::OnTarget(llhttp_t* parser, const char* at, std::size_t length) {
-  Extend(Of(parser).head.target, at, length);
-  return 0;
-}
-
-int RequestParser::Impl::OnVersion(llhttp_t* parser, const char* at, std::size_t length) {
-  Extend(Of(parser).version, at, length);
-  return 0;
-}
-
-int RequestParser::Impl::OnVersionComplete(llhttp_t* parser) {
-  return Of(parser).CheckRequestLine() ? 0 : -1;
-}
-
 int RequestParser::Impl::OnFieldName(llhttp_t* parser, const char* at, std::size_t length) {
   Impl& self = Of(parser);
-  if (self.phase == Phase::kBody) return self.BeginTrailers(at) ? 0 : HPE_USER;
-  if (!std::exchange(self.in_field, true)) self.head.headers.emplace_back();
-  Extend(self.head.headers.back().name, at, length);
+  const std::string_view name(at, length);
+  const auto is = [name](std::string_view other) { return EqualsIgnoreCase(name, other); };
+  if (self.phase == Phase::kTrailers) {
+    const bool fits = std::none_of(kNotInTrailers.begin(), kNotInTrailers.end(), is);
+    return self.Require(fits, 400, "Field that must not be in trailers") ? 0 : HPE_USER;
+  }
+  self.head.headers.push_back({name, {}});
   return 0;
 }
 
 int RequestParser::Impl::OnFieldValue(llhttp_t* parser, const char* at, std::size_t length) {
   Impl& self = Of(parser);
-  if (self.phase == Phase::kHead) Extend(self.head.headers.back().value, at, length);
+  if (self.phase == Phase::kFields) {
+    self.head.headers.back().value = TrimWhitespace(std::string_view(at, length));
+  }
   return 0;
 }
 
 int RequestParser::Impl::OnFieldComplete(llhttp_t* parser) {
-  Impl& self = Of(parser);
-  if (self.phase != Phase::kHead) return 0;
-  std::string_view& value = self.head.headers.back().value;
-  value = TrimWhitespace(value);
-  self.in_field = false;
-  return 0;
+  return Of(parser).CheckFields() ? 0 : HPE_USER;
 }
 
 int RequestParser::Impl::OnHeadComplete(llhttp_t* parser) {
   parser->upgrade = 0;  // no switch to another protocol: an Upgrade request is an ordinary one
-  Impl& self = Of(parser);
-  return self.CheckHead() ? HPE_PAUSED : -1;
+  return Of(parser).CheckHead() ? HPE_PAUSED : -1;
+}
+
+int RequestParser::Impl::OnChunkHeader(llhttp_t* parser) {
+  const Impl& self = Of(parser);
+  const bool too_much = parser->content_length > self.longest_body - self.body_bytes;
+  return parser->content_length == 0 || too_much ? HPE_PAUSED : 0;
 }
 
 int RequestParser::Impl::OnBody(llhttp_t* parser, const char* at, std::size_t length) {
@@ -400,11 +508,14 @@ int RequestParser::Impl::OnMessageComplete(llhttp_t*) {
   return HPE_PAUSED;
 }
 
-RequestParser::RequestParser(RequestLimits limits) : impl_(std::make_unique<Impl>(limits)) {}
+RequestParser::RequestParser(const RequestLimits& limits, const ParserLaxity& laxity)
+    : impl_(std::make_unique<Impl>(limits, laxity)) {
+  static_assert(sizeof(Impl) <= 512, "every idle connection has one");
+}
 
 RequestParser::~RequestParser() = default;
 
-RequestParser::State RequestParser::Feed(std::string_view input, std::size_t& consumed,
+RequestParser::State RequestParser::Feed(std::span<char> input, std::size_t& consumed,
                                          const BodySink& on_body) {
   impl_->on_body = &on_body;
   return impl_->Feed(input, consumed);
@@ -413,20 +524,24 @@ RequestParser::State RequestParser::Feed(std::string_view input, std::size_t& co
 const RequestHead& RequestParser::head() const {
   return impl_->head;
 }
-
+RequestHead& RequestParser::head() {
+  return impl_->head;
+}
 const RequestParser::ParseError& RequestParser::error() const {
   return impl_->error;
 }
 
 bool RequestParser::in_message() const {
-  return impl_->head.method.data() != nullptr;
+  const Impl::Phase phase = impl_->phase;
+  return phase > Impl::Phase::kRequestLine || impl_->line_length > 0;
 }
 
 void RequestParser::Rebase(const char* old_base, const char* new_base) {
-  Move(impl_->head.method, old_base, new_base);
-  Move(impl_->head.target, old_base, new_base);
-  Move(impl_->version, old_base, new_base);
-  for (HeaderField& field : impl_->head.headers) {
+  RequestHead& head = impl_->head;
+  Move(head.method, old_base, new_base);
+  Move(head.target, old_base, new_base);
+  if (head.script_name) Move(*head.script_name, old_base, new_base);
+  for (HeaderField& field : head.headers) {
     Move(field.name, old_base, new_base);
     Move(field.value, old_base, new_base);
   }

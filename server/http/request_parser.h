@@ -1,15 +1,18 @@
-// Bytes to requests, by llhttp in strict mode plus what it lets pass (RFC 9112). A pure function of
-// the bytes it is fed: no sockets, no clock. One parser per connection, on the engine's thread; it
-// goes from request to request.
+// Bytes to requests (RFC 9112): the request line by request_line.h, fields and body by llhttp in
+// strict mode plus what it lets pass. A pure function of the bytes it is fed: no sockets, no clock.
+// One parser per connection, on the engine's thread; it goes from request to request.
 //
 // The head must stay contiguous and in place while it is parsed and used, so the caller keeps it in
 // one buffer and feeds only what is new; Rebase() tells the parser when that buffer had to move.
-// Body bytes are given out as they come.
+// The parser may write to the head (with some laxities spaces for a line end) and to trailers. Body
+// bytes are given out as they come.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -17,11 +20,22 @@
 
 namespace gunid {
 
-// Gunicorn's limit_request_line, _fields and _field_size; 0: no limit.
+// Gunicorn's limit_request_line, _fields and _field_size, and limit_request_body; 0: no limit.
 struct RequestLimits {
   std::size_t line = 4094;
   std::size_t fields = 100;
   std::size_t field_size = 8190;
+  std::uint64_t body = 0;  // in bytes, unframed
+};
+
+// What Gunicorn lets a server accept on request, against RFC 9112. The fields have the names of the
+// settings.
+struct ParserLaxity {
+  bool permit_obsolete_folding = false;             // the line ends in a folded field become spaces
+  bool strip_header_spaces = false;                 // before the colon
+  bool permit_unconventional_http_method = false;   // any token: lower case, '#', any length
+  bool permit_unconventional_http_version = false;  // HTTP/DIGIT.DIGIT
+  bool casefold_http_method = false;                // methods are taken as if in upper case
 };
 
 class RequestParser {
@@ -39,7 +53,7 @@ class RequestParser {
     std::string reason;  // one line for log and client; contains no bytes of the request
   };
 
-  explicit RequestParser(RequestLimits limits);
+  explicit RequestParser(const RequestLimits& limits, const ParserLaxity& laxity = {});
   ~RequestParser();
   RequestParser(const RequestParser&) = delete;
   RequestParser& operator=(const RequestParser&) = delete;
@@ -48,11 +62,13 @@ class RequestParser {
   // at the end of the head and at the end of the message. Body bytes are passed to `on_body`, in
   // order and unframed, as views into `input`.
   using BodySink = std::function<void(std::string_view)>;
-  State Feed(std::string_view input, std::size_t& consumed, const BodySink& on_body);
+  State Feed(std::span<char> input, std::size_t& consumed, const BodySink& on_body);
 
   [[nodiscard]] const RequestHead& head() const;
+  [[nodiscard]] RequestHead& head();  // for ApplyForwarding(): views into the input only
   [[nodiscard]] const ParseError& error() const;
-  // Bytes of the request that have been consumed so far: 0 between requests.
+  // Whether bytes of a request have been consumed. Not so between requests, also after an empty
+  // line; what was consumed by then is not needed again.
   [[nodiscard]] bool in_message() const;
 
   // The buffer that holds the head was moved from `old_base` to `new_base`.

@@ -51,11 +51,6 @@ bool IsVisible(unsigned char c) {
   return (c >= 0x20 && c != 0x7f) || c == '\t';
 }
 
-// Statuses whose responses never have a body, nor fields that frame one.
-bool ForbidsFraming(int status) {
-  return status / 100 == 1 || status == 204;
-}
-
 void AppendField(std::string_view name, std::string_view value, std::string& out) {
   out.append(name).append(": ").append(value).append("\r\n");
 }
@@ -105,9 +100,15 @@ FieldSummary AppendFields(const ResponseHead& head, std::string& out) {
 void AppendFraming(int status, const ResponseContext& context,
                    std::optional<std::uint64_t> app_length, EncodedHead& encoded,
                    std::string& out) {
-  if (ForbidsFraming(status)) return;
-  if (context.head_request || status == 304) {
-    if (app_length) AppendContentLength(*app_length, out);
+  if (status == 204) return;
+  if (status == 205) {  // RFC 9110 section 15.3.6: it has no content, and has to say so
+    AppendContentLength(0, out);
+  } else if (context.head_request || status == 304) {
+    // What the application gives to a HEAD request may be less than it would give to a GET.
+    const bool known = context.head_request && context.known_length.value_or(0) > 0;
+    if (const auto length = app_length || !known ? app_length : context.known_length) {
+      AppendContentLength(*length, out);
+    }
   } else if (const auto length = app_length ? app_length : context.known_length) {
     encoded.framing = BodyFraming::kContentLength;
     encoded.content_length = *length;
@@ -134,7 +135,7 @@ std::optional<int> ParseStatusLine(std::string_view status_line) {
   int status = 0;
   const char* end = status_line.data() + std::min<std::size_t>(status_line.size(), 3);
   const auto [stop, error] = std::from_chars(status_line.data(), end, status);
-  if (error != std::errc() || stop != status_line.data() + 3 || status < 100) return std::nullopt;
+  if (error != std::errc() || stop != status_line.data() + 3 || status < 200) return std::nullopt;
   if (status_line.size() > 3 && status_line[3] != ' ') return std::nullopt;
   return IsHeaderValue(status_line) ? std::optional(status) : std::nullopt;
 }
@@ -164,12 +165,20 @@ EncodedHead EncodeHead(const ResponseHead& head, const ResponseContext& context,
   if (!summary.date) AppendField("Date", CurrentHttpDate(), out);
   AppendFraming(head.status, context, summary.content_length, encoded, out);
 
-  // After an interim status the client waits for a final one that will not come: the close ends
-  // that.
-  encoded.keep_alive = context.keep_alive && !summary.close &&
-                       encoded.framing != BodyFraming::kUntilClose && head.status >= 200;
+  encoded.keep_alive =
+      context.keep_alive && !summary.close && encoded.framing != BodyFraming::kUntilClose;
   out.append(encoded.keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n");
   return encoded;
+}
+
+void EncodeEarlyHints(const ResponseFields& fields, std::string& out) {
+  out.append("HTTP/1.1 103 Early Hints\r\n");
+  for (const auto& [name, value] : fields) {
+    const FieldKind kind = Classify(name);
+    const bool of_final_response = kind == FieldKind::kContentLength || IsHopByHop(name);
+    if (!of_final_response) AppendField(name, value, out);
+  }
+  out.append("\r\n");
 }
 
 }  // namespace gunid

@@ -11,15 +11,17 @@
 
 namespace gunid {
 
+using ResponseFields = std::vector<std::pair<std::string, std::string>>;
+
 // As the application gave them to start_response, copied: bytes are Latin-1.
 struct ResponseHead {
   int status = 500;
   std::string status_line;  // "200 OK"
-  std::vector<std::pair<std::string, std::string>> headers;
+  ResponseFields headers;
 };
 
 enum class BodyFraming {
-  kNone,  // no body on the wire: HEAD, 1xx, 204, 304; what the application yields is dropped
+  kNone,  // no body on the wire: HEAD, 204, 205, 304; what the application yields is dropped
   kContentLength,  // exactly `content_length` bytes
   kChunked,
   kUntilClose,  // HTTP/1.0 without a length
@@ -45,7 +47,8 @@ bool IsHeaderName(std::string_view name);
 // Visible characters, space, tab and obs-text; no CR, LF, NUL or other control (RFC 9110
 // section 5.5).
 bool IsHeaderValue(std::string_view value);
-// "NNN reason" or "NNN", with NNN in 100..999 and a printable reason; nullopt if it is not.
+// "NNN reason" or "NNN", with NNN in 200..999 and a printable reason; nullopt if it is not. An
+// interim status (1xx) is no answer to a request.
 std::optional<int> ParseStatusLine(std::string_view status_line);
 // RFC 9110 section 7.6.1 and PEP 3333: Connection, Keep-Alive, TE, Trailer, Transfer-Encoding,
 // Upgrade, ...
@@ -60,5 +63,9 @@ bool HasSoundContentLength(const ResponseHead& head);
 // and Connection, and Content-Length or Transfer-Encoding as the framing needs. Server and Date are
 // the application's where it gave them.
 EncodedHead EncodeHead(const ResponseHead& head, const ResponseContext& context, std::string& out);
+
+// Appends a 103 (Early Hints) response with these fields, without those that frame a message or are
+// hop-by-hop (RFC 8297).
+void EncodeEarlyHints(const ResponseFields& fields, std::string& out);
 
 }  // namespace gunid

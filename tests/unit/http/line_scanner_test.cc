@@ -12,21 +12,22 @@ using Outcome = LineScanner::Outcome;
 struct Case {
   const char* text;
   Outcome outcome;
-  std::size_t length;  // scanned
+  std::size_t length;      // scanned
+  std::size_t incomplete;  // of these
 };
 
 constexpr RequestLimits kLimits{.line = 5, .fields = 2, .field_size = 8};
 
 // In one piece, and then byte by byte: the same place must be reached with the same outcome.
-void ExpectScan(const Case& test, void (LineScanner::*start)()) {
+void ExpectScan(const Case& test, bool permit_folding) {
   const std::string_view text(test.text);
-  LineScanner scanner(kLimits);
-  (scanner.*start)();
+  LineScanner scanner(kLimits, permit_folding);
   const LineScanner::Scan whole = scanner.Advance(text);
   EXPECT_EQ(whole.outcome, test.outcome) << text;
   EXPECT_EQ(whole.length, test.length) << text;
+  EXPECT_EQ(scanner.incomplete(), test.incomplete) << text;
 
-  (scanner.*start)();
+  scanner.Start();
   std::size_t length = 0;
   LineScanner::Scan step{Outcome::kMore, 0};
   while (length < text.size() && step.outcome == Outcome::kMore) {
@@ -35,37 +36,55 @@ void ExpectScan(const Case& test, void (LineScanner::*start)()) {
   }
   EXPECT_EQ(step.outcome, test.outcome) << text;
   EXPECT_EQ(length, test.length) << text;
+  EXPECT_EQ(scanner.incomplete(), test.incomplete) << text;
 }
 
-TEST(LineScanner, Heads) {
+TEST(LineScanner, Scans) {
   const Case cases[] = {
-      {"", Outcome::kMore, 0},
-      {"12345\r\n123456\r\n123456\r\n\r\nrest", Outcome::kEnd, 25},
-      {"\r\n12345\r\n\r\n", Outcome::kEnd, 11},
-      {"\r\n\r\n", Outcome::kLeadingLines, 3},
-      {"\r1\r\n", Outcome::kNoCrlf, 3},
-      {"\n", Outcome::kNoCrlf, 0},
-      {"1234567", Outcome::kLineTooLong, 6},
-      {"123456\r\n", Outcome::kLineTooLong, 6},
-      {"1\n", Outcome::kNoCrlf, 1},
-      {"1\r\n12345678", Outcome::kFieldTooLong, 10},
-      {"1\r\n1\r\n2\r\n3", Outcome::kTooManyFields, 9},
-      {"1\r\n1\r\n 2", Outcome::kFolded, 6},
-      {"1\r\n\t2", Outcome::kFolded, 3},
-      {"1\r\n: 2", Outcome::kNoName, 3},
-      {"1\r\n2\n", Outcome::kNoCrlf, 4},
-      {"1\r\n2\r\n\n", Outcome::kNoCrlf, 6},
+      {"", Outcome::kMore, 0, 0},
+      {"\r\n", Outcome::kEnd, 2, 0},
+      {"123456\r\n123456\r\n\r\nrest", Outcome::kEnd, 18, 0},
+      {"1\r\n2\r\n", Outcome::kMore, 6, 0},
+      {"1\r\n23\r", Outcome::kMore, 6, 3},
+      {"12345678", Outcome::kFieldTooLong, 7, 7},
+      {"1\r\n1234567\r\n", Outcome::kFieldTooLong, 10, 7},
+      {"1\r\n2\r\n3", Outcome::kTooManyFields, 6, 0},
+      {"1\r\n 2", Outcome::kFolded, 3, 0},
+      {"1\r\n\t2", Outcome::kFolded, 3, 0},
+      {" 1", Outcome::kFolded, 0, 0},
+      {": 2", Outcome::kNoName, 0, 0},
+      {"2\n", Outcome::kNoCrlf, 1, 1},
+      {"2\r\n\n", Outcome::kNoCrlf, 3, 0},
+      {"2\r\n\r3\r\n", Outcome::kMore, 7, 0},
   };
-  for (const Case& test : cases) ExpectScan(test, &LineScanner::StartHead);
+  for (const Case& test : cases) ExpectScan(test, false);
 }
 
-TEST(LineScanner, Trailers) {
+TEST(LineScanner, ScansWhereFoldingIsPermitted) {
   const Case cases[] = {
-      {"1\r\n2\r\n\r\nrest", Outcome::kEnd, 8},
-      {"\r\n", Outcome::kEnd, 2},
-      {"1\r\n2\r\n3", Outcome::kTooManyFields, 6},
+      {"1\r\n", Outcome::kMore, 3, 3},
+      {"1\r\n2", Outcome::kMore, 4, 1},
+      {"1\r\n 2", Outcome::kMore, 5, 5},
+      {"1\r\n 2\r\n", Outcome::kMore, 7, 7},
+      {"1\r\n 2\r\n\r\n", Outcome::kEnd, 9, 0},
+      {"1\r\n 23\r\n\r\n", Outcome::kEnd, 10, 0},
+      {"1\r\n 234\r\n", Outcome::kFieldTooLong, 7, 7},
+      {"1\r\n 23\r\n 4\r\n", Outcome::kFieldTooLong, 8, 8},
+      {"1\r\n 2\r\n3\r\n 4\r\n5", Outcome::kTooManyFields, 14, 0},
+      {"1\r\n \r\n\r\n", Outcome::kEnd, 8, 0},
+      {" 1", Outcome::kFolded, 0, 0},
+      {"1\r\n 2\n", Outcome::kNoCrlf, 5, 5},
+      {"1\r\n:", Outcome::kNoName, 3, 0},
   };
-  for (const Case& test : cases) ExpectScan(test, &LineScanner::StartTrailers);
+  for (const Case& test : cases) ExpectScan(test, true);
+}
+
+TEST(LineScanner, StartsAnew) {
+  LineScanner scanner(kLimits, true);
+  EXPECT_EQ(scanner.Advance("1\r\n2\r\n").outcome, Outcome::kMore);
+  scanner.Start();
+  EXPECT_EQ(scanner.incomplete(), 0u);
+  EXPECT_EQ(scanner.Advance("1\r\n2\r\n\r\n").outcome, Outcome::kEnd);
 }
 
 }  // namespace

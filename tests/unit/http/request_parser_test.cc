@@ -2,9 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <algorithm>
 #include <memory>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,18 +17,20 @@ using State = RequestParser::State;
 // Where the input is cut before it is fed; the last entry is its size.
 using Cuts = std::vector<std::size_t>;
 
-// Plays the connection: keeps the bytes from the start of the current request on in one heap buffer
-// of exactly their size, which moves with every read, so that the sanitizer sees an over-read and a
-// stale view.
+// Plays the connection: keeps the head of the current request in one heap buffer of exactly its
+// size, which moves with every read, and no body that was parsed, so that the sanitizer sees an
+// over-read and a stale view.
 class Feeder {
  public:
-  explicit Feeder(RequestLimits limits) : parser_(limits) {}
+  Feeder(const RequestLimits& limits, const ParserLaxity& laxity) : parser_(limits, laxity) {}
 
   // What came of it, as text: a paragraph for each request, and what the last one lacks or why it
   // was refused.
   std::string Run(std::string_view text, const Cuts& cuts) {
+    std::size_t from = 0;
     for (const std::size_t cut : cuts) {
-      Receive(text.substr(message_start_, cut - message_start_));
+      Receive(text.substr(from, cut - from));
+      from = cut;
       if (!ParseReceived()) {
         return log_ + "error " + std::to_string(parser_.error().status) + " " +
                parser_.error().reason;
@@ -38,41 +41,51 @@ class Feeder {
 
  private:
   void Receive(std::string_view bytes) {
-    auto moved = std::make_unique<char[]>(bytes.size());
-    std::memcpy(moved.get(), bytes.data(), bytes.size());
-    const char* old_base = buffer_.get() + (message_start_ - buffer_start_);
-    parser_.Rebase(old_base, moved.get());
+    const std::size_t end = in_body_ ? head_end_ : parsed_;
+    const std::size_t kept = parser_.in_message() ? end - start_ : 0;
+    auto moved = std::make_unique<char[]>(kept + bytes.size());
+    std::copy_n(buffer_.get() + start_, kept, moved.get());
+    std::copy_n(bytes.data(), bytes.size(), moved.get() + kept);
+    parser_.Rebase(buffer_.get() + start_, moved.get());
     buffer_ = std::move(moved);
-    buffer_start_ = message_start_;
-    received_ = message_start_ + bytes.size();
+    start_ = 0;
+    head_end_ = parsed_ = kept;
+    size_ = kept + bytes.size();
   }
 
   bool ParseReceived() {
     while (true) {
-      const std::string_view input(buffer_.get() + (parsed_ - buffer_start_), received_ - parsed_);
+      const std::span<char> input(buffer_.get() + parsed_, size_ - parsed_);
       std::size_t consumed = 0;
       const State state =
           parser_.Feed(input, consumed, [this](std::string_view part) { body_ += part; });
       parsed_ += consumed;
       if (state == State::kError) return false;
       if (state == State::kNeedMore) {
-        EXPECT_EQ(parsed_, received_);
+        EXPECT_EQ(parsed_, size_);
         return true;
       }
       if (state == State::kHeadComplete) {
-        EXPECT_EQ(text_of_head_end(), "\r\n\r\n");
+        BeginBody();
         continue;
       }
-      Log();
-      parser_.Reset();
-      body_.clear();
-      message_start_ = parsed_;
-      if (parsed_ == received_) return true;
+      EndMessage();
+      if (parsed_ == size_) return true;
     }
   }
 
-  std::string_view text_of_head_end() const {
-    return {buffer_.get() + (parsed_ - buffer_start_) - 4, 4};
+  void BeginBody() {
+    EXPECT_EQ(std::string_view(buffer_.get() + parsed_ - 2, 2), "\r\n");
+    head_end_ = parsed_;
+    in_body_ = true;
+  }
+
+  void EndMessage() {
+    Log();
+    parser_.Reset();
+    body_.clear();
+    start_ = parsed_;
+    in_body_ = false;
   }
 
   void Log() {
@@ -91,37 +104,43 @@ class Feeder {
 
   RequestParser parser_;
   std::unique_ptr<char[]> buffer_ = std::make_unique<char[]>(0);
-  std::size_t buffer_start_ = 0;  // these are offsets in the text
-  std::size_t message_start_ = 0;
+  std::size_t start_ = 0;  // of the message; these are offsets in the buffer
+  std::size_t head_end_ = 0;
   std::size_t parsed_ = 0;
-  std::size_t received_ = 0;
+  std::size_t size_ = 0;
+  bool in_body_ = false;
   std::string body_;
   std::string log_;
 };
 
-std::string ParseWhole(std::string_view text, RequestLimits limits = {}) {
-  return Feeder(limits).Run(text, {text.size()});
+std::string ParseWhole(std::string_view text, const RequestLimits& limits = {},
+                       const ParserLaxity& laxity = {}) {
+  return Feeder(limits, laxity).Run(text, {text.size()});
 }
 
-std::string ParseByteByByte(std::string_view text, RequestLimits limits = {}) {
+std::string ParseByteByByte(std::string_view text, const RequestLimits& limits = {},
+                            const ParserLaxity& laxity = {}) {
   Cuts cuts;
   for (std::size_t i = 1; i <= text.size(); ++i) cuts.push_back(i);
-  return Feeder(limits).Run(text, cuts);
+  return Feeder(limits, laxity).Run(text, cuts);
 }
 
 // The outcome, after making sure that it does not depend on how the input arrives.
-std::string Parse(std::string_view text, RequestLimits limits = {}) {
-  const std::string whole = ParseWhole(text, limits);
-  EXPECT_EQ(ParseByteByByte(text, limits), whole);
+std::string Parse(std::string_view text, const RequestLimits& limits = {},
+                  const ParserLaxity& laxity = {}) {
+  const std::string whole = ParseWhole(text, limits, laxity);
+  EXPECT_EQ(ParseByteByByte(text, limits, laxity), whole) << text;
   for (std::size_t cut = 0; cut < text.size(); ++cut) {
-    EXPECT_EQ(Feeder(limits).Run(text, {cut, text.size()}), whole) << "cut at " << cut;
+    EXPECT_EQ(Feeder(limits, laxity).Run(text, {cut, text.size()}), whole)
+        << text << "\ncut at " << cut;
   }
   return whole;
 }
 
 // The status of the refusal, 0 if the text was not refused.
-int RefusalStatus(std::string_view text, RequestLimits limits = {}) {
-  const std::string outcome = Parse(text, limits);
+int RefusalStatus(std::string_view text, const RequestLimits& limits = {},
+                  const ParserLaxity& laxity = {}) {
+  const std::string outcome = Parse(text, limits, laxity);
   const std::size_t error = outcome.rfind("error ");
   return error == std::string::npos ? 0 : std::stoi(outcome.substr(error + 6));
 }
@@ -129,6 +148,14 @@ int RefusalStatus(std::string_view text, RequestLimits limits = {}) {
 // A request whose fields are `fields`, each ending in CRLF, after a Host field.
 std::string Get(const std::string& fields) {
   return "GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n";
+}
+
+std::string Line(const std::string& request_line) {
+  return request_line + "\r\nHost: a\r\n\r\n";
+}
+
+std::string Host(const std::string& value) {
+  return "GET / HTTP/1.1\r\nHost: " + value + "\r\n\r\n";
 }
 
 std::string Chunked(const std::string& body) {
@@ -154,8 +181,20 @@ TEST(RequestParser, Accepts) {
        "GET /a%20b?c=d 1.1 keep-alive\nHost=a.\nX-Empty=.\nX-Blank=.\nx-Y=b \t c.\n[]\nidle"},
       {"GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET / 1.1 keep-alive\nHost=.\n[]\nidle"},
       {"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * 1.1 keep-alive\nHost=a.\n[]\nidle"},
-      {"GET http://a:80/b?c HTTP/1.1\r\nHost: a:80\r\n\r\n",
-       "GET http://a:80/b?c 1.1 keep-alive\nHost=a:80.\n[]\nidle"},
+      // The authority of an absolute-form target stands above the Host field.
+      {"GET http://a:80/b?c HTTP/1.1\r\nX: y\r\nhost: d\r\n\r\n",
+       "GET http://a:80/b?c 1.1 keep-alive\nX=y.\nhost=a:80.\n[]\nidle"},
+      {"GET HTTPS://a?b HTTP/1.0\r\nHost:\r\n\r\n", "GET HTTPS://a?b 1.0\nHost=a.\n[]\nidle"},
+      {"GET http://a/ HTTP/1.0\r\n\r\n", "GET http://a/ 1.0\n[]\nidle"},
+      // Any method is a method, and a later HTTP/1 is HTTP/1.1.
+      {"PURGE / HTTP/1.0\r\n\r\n", "PURGE / 1.0\n[]\nidle"},
+      {"M-ARCH!$%&'*+.^_`|~ / HTTP/1.0\r\n\r\n", "M-ARCH!$%&'*+.^_`|~ / 1.0\n[]\nidle"},
+      {"GET / HTTP/1.2\r\nHost: a\r\n\r\n", "GET / 1.1 keep-alive\nHost=a.\n[]\nidle"},
+      {"GET / HTTP/1.9\r\nHost: a\r\n\r\n", "GET / 1.1 keep-alive\nHost=a.\n[]\nidle"},
+      {"POST / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.0\r\n\r\n",
+       "POST / 1.1 keep-alive\nHost=a.\n[]\nGET / 1.0\n[]\nidle"},
+      // Bytes outside ASCII and names with an underscore are left to the application.
+      {"GET / HTTP/1.0\r\nX_y: \x80\xff\r\n\r\n", "GET / 1.0\nX_y=\x80\xff.\n[]\nidle"},
       {"GET / HTTP/1.1\r\nHost: [::1]:8000\r\n\r\n",
        "GET / 1.1 keep-alive\nHost=[::1]:8000.\n[]\nidle"},
       // Bodies.
@@ -167,9 +206,13 @@ TEST(RequestParser, Accepts) {
       {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked \r\n\r\n"
        "3\r\nabc\r\n0A\r\n0123456789\r\n0\r\n\r\n",
        "POST / 1.1 keep-alive chunked\nHost=a.\nTransfer-Encoding=Chunked.\n[abc0123456789]\nidle"},
+      {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\t2\t \t\r\n\r\nab",
+       "POST / 1.1 keep-alive length=2\nHost=a.\nContent-Length=2.\n[ab]\nidle"},
+      {"POST / HTTP/1.1\r\nTransfer-Encoding:\tchunked\t\r\nHost: a\r\n\r\n0\r\n\r\n",
+       "POST / 1.1 keep-alive chunked\nTransfer-Encoding=chunked.\nHost=a.\n[]\nidle"},
       // Chunk extensions are skipped, trailers are dropped.
       {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-       "3;c=\"d\";e=f\r\nabc\r\n0\r\nX-Sum: 1\r\nContent-Length: 9\r\nX-Empty:\r\n\r\n",
+       "3;c=\"d\";e=f\r\nabc\r\n0\r\nX-Sum: 1\r\nX-Tab:\ta\t\r\nX-Empty:\r\n\r\n",
        "POST / 1.1 keep-alive chunked\nHost=a.\nTransfer-Encoding=chunked.\n[abc]\nidle"},
       // Pipelined.
       {"POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab\r\nGET /2 HTTP/1.0\r\n\r\n"
@@ -202,50 +245,30 @@ struct Refused {
   int status;
 };
 
+// What is wrong within the line: request_line_test.cc.
 TEST(RequestParser, RefusesRequestLines) {
   const Refused cases[] = {
-      {"\x16\x03\x01\x02", 400},  // TLS
-      {" GET / HTTP/1.1\r\n", 400},
       {"\r\n\r\nGET / HTTP/1.1\r\n", 400},
       {"\nGET / HTTP/1.1\r\n", 400},
       {"\rGET / HTTP/1.1\r\n", 400},
+      {"\r\r\n", 400},
       {"GET / HTTP/1.1\nHost: a\n\n", 400},
-      {"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-      {"GET /  HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-      {"GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-      {"GET / HTTP/1.1 \r\nHost: a\r\n\r\n", 400},
-      {"GET / x HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-      {"GET /\r\n\r\n", 400},
-      {"GET HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-      // Methods.
-      {"GETX / HTTP/1.1\r\nHost: a\r\n\r\n", 501},
-      {"GE / HTTP/1.1\r\nHost: a\r\n\r\n", 501},
-      {"FOO / HTTP/1.1\r\nHost: a\r\n\r\n", 501},
-      {"get / HTTP/1.1\r\nHost: a\r\n\r\n", 501},
-      {"PLAY / HTTP/1.1\r\nHost: a\r\n\r\n", 501},
-      {"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", 501},
-      {"G(T / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+      {"GET / HTTP/1.1\r\r\nHost: a\r\n\r\n", 400},
+      {" GET / HTTP/1.1\r\n", 400},
+      {"GET /\r\n", 400},
+      {"GET  / HTTP/1.1\r\n", 400},
+      {"get / HTTP/1.1\r\n", 400},
+      {"CONNECT a:443 HTTP/1.1\r\n", 501},
       {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
-      // Versions and protocols.
-      {"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505},
-      {"GET / HTTP/0.9\r\nHost: a\r\n\r\n", 505},
-      {"GET / HTTP/1.2\r\nHost: a\r\n\r\n", 505},
-      {"GET / HTTP/3.7\r\nHost: a\r\n\r\n", 505},
-      {"GET / HTTP/1.1x\r\nHost: a\r\n\r\n", 400},
-      {"GET / HTTP/11\r\nHost: a\r\n\r\n", 400},
-      {"GET / HTTP/1\r\nHost: a\r\n\r\n", 400},
-      {"GET / HTTP/x.1\r\nHost: a\r\n\r\n", 400},
-      {"GET / http/1.1\r\nHost: a\r\n\r\n", 400},
-      {"GET / RTSP/1.0\r\n\r\n", 400},
-      {"SOURCE / ICE/1.0\r\n\r\n", 400},
-      // Targets.
-      {"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-      {"GET a HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-      {"GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-      {"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-      {"GET http:/// HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-      {"GET /#fragment HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-      {"GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+      {"GET a HTTP/1.1\r\n", 400},
+      // At once, without waiting for the end of the line.
+      {"\x16\x03\x01\x02", 400},  // TLS
+      {"\x80", 400},
+      {"GET /\x7f", 400},
+      {"GET /\xc3\xa9", 400},
+      {"GET\t", 400},
+      {"GET /\rx", 400},
+      {std::string("G\0", 2), 400},
   };
   for (const Refused& test : cases) EXPECT_EQ(RefusalStatus(test.text), test.status) << test.text;
 }
@@ -255,9 +278,8 @@ TEST(RequestParser, RefusesFields) {
       {"GET / HTTP/1.1\r\n\r\n", 400},
       {"GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n", 400},
       {"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", 400},
-      {"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400},
-      {"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400},
-      {"GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", 400},
+      {"GET http://a/ HTTP/1.1\r\n\r\n", 400},
+      {"GET http://a/ HTTP/1.1\r\nHost: a/b\r\n\r\n", 400},
       {"GET / HTTP/1.1\r\n X: y\r\nHost: a\r\n\r\n", 400},
       {Get("X: y\r\n z\r\n"), 400},
       {Get("X: y\r\n\tz\r\n"), 400},
@@ -271,6 +293,9 @@ TEST(RequestParser, RefusesFields) {
       {Get("X\r\n"), 400},
       {Get(": y\r\n"), 400},
       {Get("X Y: z\r\n"), 400},
+      {Get("X\t: y\r\n"), 400},
+      {Get("X: y\r\r\n"), 400},
+      {Get("\rX: y\r\n"), 400},
       {Get("Content-Type: a/b\r\nContent-type: a/b\r\n"), 400},
       {Get("Expect: 200-maybe\r\n"), 417},
       {Get("Expect: 100-continue, x\r\n"), 417},
@@ -306,8 +331,25 @@ TEST(RequestParser, RefusesFields) {
       {Get("Transfer-Encoding: chun ked\r\n"), 400},
       {Get("Transfer-Encoding: \"chunked\"\r\n"), 400},
       {Get("Transfer-Encoding: \vchunked\r\n"), 400},
+      {Get("Transfer-Encoding: chunked,\r\n"), 400},
+      {Get("Transfer-Encoding: gzip, chunked, gzip\r\n"), 400},
+      {Get("Transfer-Encoding: gzip;q=1, identity\r\n"), 501},
+      {Get("Transfer-Encoding: gzip\x01\r\n"), 400},
   };
   for (const Refused& test : cases) EXPECT_EQ(RefusalStatus(test.text), test.status) << test.text;
+}
+
+TEST(RequestParser, Host) {
+  for (const char* good : {"", "a", "a.example:80", "a:", ":80", "%7Ea-._~!$&'()*+,;=", "[::1]",
+                           "[2001:DB8::192.0.2.1]:8000", "127.0.0.1:1"}) {
+    EXPECT_EQ(RefusalStatus(Host(good)), 0) << good;
+  }
+  for (const char* bad :
+       {"a b",     "a/b", "u@a", "a:b",        "a:1:2",  "a:-1",  "::1", "[::1", "[::1]x",
+        "[::1]:x", "[]",  "[a]", "[::1%25lo]", "[v1.a]", "a]",    "%",   "%4",   "%4g",
+        "a\\b",    "a?",  "a#",  "\"a\"",      "a\tb",   "a\x80", "<a>", "a, b"}) {
+    EXPECT_EQ(RefusalStatus(Host(bad)), 400) << bad;
+  }
 }
 
 TEST(RequestParser, RefusesChunkedBodies) {
@@ -332,10 +374,22 @@ TEST(RequestParser, RefusesChunkedBodies) {
       "0\r\nX: y\r\n z\r\n\r\n",
       "0\r\nX: y\n\r\n",
       "0\r\n: y\r\n\r\n",
-      "0\r\nTransfer-Encoding: chunked\r\n\r\n",
-      "0\r\n\rX",
+      "0\r\nX : y\r\n\r\n",
+      "0\r\nX: y\rZ: 1\r\n\r\n",
+      "0\r\nX: \x01\r\n\r\n",
+      "0\r\n\rX\r\n\r\n",
+      "1\r\na\r0\r\n\r\n",
+      "1\r\na\r\n\r\n",
   };
   for (const char* body : cases) EXPECT_EQ(RefusalStatus(Chunked(body)), 400) << body;
+}
+
+TEST(RequestParser, RefusesTrailersThatBelongInTheHead) {
+  for (const std::string name : {"Host", "Content-Length", "transfer-encoding", "Trailer", "TE",
+                                 "Authorization", "CONTENT-TYPE", "Connection"}) {
+    EXPECT_EQ(RefusalStatus(Chunked("0\r\nX: y\r\n" + name + ": chunked\r\n\r\n")), 400) << name;
+    EXPECT_EQ(RefusalStatus(Chunked("0\r\nX-" + name + ": chunked\r\n\r\n")), 0) << name;
+  }
 }
 
 // Every byte value in every part of the head, against the grammar of RFC 9110 and 9112.
@@ -346,13 +400,17 @@ TEST(RequestParser, JudgesEveryByte) {
     const bool token =
         std::isalnum(byte) != 0 || (byte != 0 && token_specials.find(c) != std::string::npos);
     const bool in_value = byte == '\t' || (byte >= 0x20 && byte != 0x7f);
-    const bool in_target = byte > 0x20 && byte < 0x7f && c != '#';
+    const bool in_query = byte > 0x20 && byte < 0x7f && c != '#';
+    const bool in_path = in_query && c != '%';
+    const bool in_method = token && c != '#' && std::islower(byte) == 0;
+    EXPECT_EQ(RefusalStatus(std::string("GE") + c + "T / HTTP/1.0\r\n\r\n") == 0, in_method)
+        << byte;
     EXPECT_EQ(RefusalStatus(Get(std::string("X") + c + "y: 1\r\n")) == 0, token || c == ':')
         << byte;
     EXPECT_EQ(RefusalStatus(Get(std::string("X: a") + c + "b\r\n")) == 0, in_value) << byte;
-    EXPECT_EQ(RefusalStatus(std::string("GET /a") + c + "b HTTP/1.0\r\n\r\n") == 0, in_target)
+    EXPECT_EQ(RefusalStatus(std::string("GET /a") + c + "b HTTP/1.0\r\n\r\n") == 0, in_path)
         << byte;
-    EXPECT_EQ(RefusalStatus(std::string("GET /?a") + c + "b HTTP/1.0\r\n\r\n") == 0, in_target)
+    EXPECT_EQ(RefusalStatus(std::string("GET /?a") + c + "b HTTP/1.0\r\n\r\n") == 0, in_query)
         << byte;
   }
 }
@@ -399,8 +457,8 @@ TEST(RequestParser, LimitsTheRequestLine) {
   EXPECT_EQ(RefusalStatus(fits + "\r\n\r\n", limits), 0);
   EXPECT_EQ(RefusalStatus("\r\n" + fits + "\r\n\r\n", limits), 0);
   EXPECT_EQ(RefusalStatus("GET /aaaaaaa HTTP/1.0\r\n\r\n", limits), 414);
-  EXPECT_EQ(RefusalStatus("GET /aaaaaaaaaaaaaaaaa", limits), 414);  // already now
-  EXPECT_EQ(RefusalStatus("GET /aaaaaaaaaaaaaaaa", limits), 0);
+  EXPECT_EQ(RefusalStatus("GET /aaaaaaaaaaaaaaaa", limits), 414);  // already now
+  EXPECT_EQ(RefusalStatus("GET /aaaaaaaaaaaaaaa", limits), 0);
   EXPECT_EQ(RefusalStatus("GET /" + std::string(9000, 'a') + " HTTP/1.0\r\n\r\n", {.line = 0}), 0);
 }
 
@@ -425,8 +483,27 @@ TEST(RequestParser, LimitsTheFields) {
 TEST(RequestParser, LimitsTrailers) {
   const RequestLimits limits{.fields = 2, .field_size = 30};
   EXPECT_EQ(RefusalStatus(Chunked("0\r\nA: 1\r\nB: 2\r\n\r\n"), limits), 0);
-  EXPECT_EQ(RefusalStatus(Chunked("0\r\nA: 1\r\nB: 2\r\nC: 3\r\n\r\n"), limits), 431);
-  EXPECT_EQ(RefusalStatus(Chunked("0\r\nA: 123456789012345678901234567890"), limits), 431);
+  EXPECT_EQ(RefusalStatus(Chunked("0\r\nA: 1\r\nB: 2\r\nC"), limits), 431);
+  EXPECT_EQ(RefusalStatus(Chunked("0\r\nA: 1234567890123456789012345\r\n\r\n"), limits), 0);  // 30
+  EXPECT_EQ(RefusalStatus(Chunked("0\r\nA: 12345678901234567890123456\r\n\r\n"), limits), 431);
+  EXPECT_EQ(RefusalStatus(Chunked("0\r\nA: 123456789012345678901234567"), limits), 431);
+}
+
+TEST(RequestParser, LimitsTheBody) {
+  const RequestLimits limits{.body = 3};
+  const auto sized = [](const char* size) {
+    return Get("Content-Length: " + std::string(size) + "\r\n");
+  };
+  EXPECT_EQ(RefusalStatus(sized("3") + "abc", limits), 0);
+  EXPECT_EQ(RefusalStatus(sized("4"), limits), 413);
+  EXPECT_EQ(RefusalStatus(sized("18446744073709551615"), limits), 413);
+  EXPECT_EQ(RefusalStatus(sized("18446744073709551615")), 0);
+  EXPECT_EQ(RefusalStatus(Chunked("1\r\na\r\n2\r\nbc\r\n0\r\nX: y\r\n\r\n"), limits), 0);
+  EXPECT_EQ(RefusalStatus(Chunked("1\r\na\r\n3\r\n"), limits), 413);
+  EXPECT_EQ(RefusalStatus(Chunked("4;x=y\r\n"), limits), 413);
+  EXPECT_EQ(RefusalStatus(Chunked("1\r\na\r\nffffffffffffffff\r\n"), limits), 413);
+  // The size is only judged when the head is complete.
+  EXPECT_EQ(RefusalStatus("GET / HTTP/1.1\r\nContent-Length: 4\r\n\r\n", limits), 400);
 }
 
 TEST(RequestParser, LimitsChunkFraming) {
@@ -446,11 +523,154 @@ TEST(RequestParser, LimitsChunkFraming) {
   EXPECT_EQ(ParseWhole(Chunked(body)), "error 400 Too much chunk framing for so little body");
 }
 
+struct Folded {
+  const char* fields;
+  const char* outcome;  // of the fields; nullptr: refused with 400
+};
+
+TEST(RequestParser, PermitsObsoleteFolding) {
+  const ParserLaxity laxity{.permit_obsolete_folding = true};
+  const Folded cases[] = {
+      {"X: a\r\n b\r\n", "X=a   b."},
+      {"X: a \t\r\n\t \tb\r\nY: z\r\n", "X=a       b.\nY=z."},
+      {"X: a\r\n b\r\n\tc\r\n", "X=a   b   c."},
+      {"X:\r\n a\r\n", "X=a."},
+      {"X: a\r\n \r\n", "X=a."},
+      {"X:\r\n \r\n\t\r\nY:\r\n", "X=.\nY=."},
+      {"X: a\r\n b: c\r\n", "X=a   b: c."},
+      {"X: a\r\n :\r\nY: b\r\n", "X=a   :.\nY=b."},
+      {"Expect:\r\n 100-continue\r\n", "Expect=100-continue."},
+      {"X\r\n : a\r\n", nullptr},
+      {"X\r\n :\r\nY: a\r\n", nullptr},
+      {"X: a\r\n \x01\r\n", nullptr},
+      {"X: a\n b\r\n", nullptr},
+      {"X: a\r\n b\n", nullptr},
+      {"X: a\r\r\n b\r\n", nullptr},
+      {"X: a\r\n b\rc\r\n", nullptr},
+      {"Content-Length: 1\r\n 2\r\n", nullptr},
+      {"Transfer-Encoding: chun\r\n ked\r\n", nullptr},
+      {"Content-Length: 1\r\n\r\n 2", nullptr},  // no field: the next request
+  };
+  for (const Folded& test : cases) {
+    const std::string text = Get(test.fields);
+    if (test.outcome == nullptr) {
+      EXPECT_EQ(RefusalStatus(text, {}, laxity), 400) << text;
+      continue;
+    }
+    const std::string outcome = Parse(text, {}, laxity);
+    EXPECT_NE(outcome.find("\nHost=a.\n" + std::string(test.outcome) + "\n[]\nidle"),
+              std::string::npos)
+        << outcome;
+    EXPECT_EQ(RefusalStatus(text), 400) << text;
+  }
+  EXPECT_EQ(RefusalStatus("GET / HTTP/1.0\r\n X: a\r\n\r\n", {}, laxity), 400);
+  EXPECT_EQ(RefusalStatus(Chunked("0\r\nX: a\r\n b\r\n\r\n"), {}, laxity), 0);
+  EXPECT_EQ(RefusalStatus(Chunked("0\r\n X: a\r\n\r\n"), {}, laxity), 400);
+}
+
+TEST(RequestParser, FoldedFieldsShareOneLimit) {
+  const ParserLaxity laxity{.permit_obsolete_folding = true};
+  const RequestLimits limits{.fields = 1, .field_size = 12};
+  const std::string line = "GET / HTTP/1.0\r\n";
+  EXPECT_EQ(RefusalStatus(line + "A: 1\r\n 23\r\n 4", limits, laxity), 431);
+  EXPECT_EQ(RefusalStatus(line + "A: 1\r\n 234\r\n\r\n", limits, laxity), 0);  // 12 with CRLF
+  EXPECT_EQ(RefusalStatus(line + "A: 1\r\n 2345\r\n\r\n", limits, laxity), 431);
+  EXPECT_EQ(RefusalStatus(line + "A: 1\r\n 234\r\nB", limits, laxity), 431);
+}
+
+TEST(RequestParser, StripsHeaderSpaces) {
+  const ParserLaxity laxity{.strip_header_spaces = true};
+  const std::string text = Get("X \t: y\r\nY\t:z : \r\nZ  :\r\nContent-Length : 1\r\n") + "!";
+  EXPECT_EQ(
+      Parse(text, {}, laxity),
+      "GET / 1.1 keep-alive length=1\nHost=a.\nX=y.\nY=z :.\nZ=.\nContent-Length=1.\n[!]\nidle");
+  EXPECT_EQ(RefusalStatus(text), 400);
+  for (const char* bad :
+       {"X Y : z\r\n", " X: y\r\n", " : y\r\n", ": y\r\n", "X \r\n", "X\r\n : y\r\n",
+        "X: y\r\n z : 1\r\n", "X\x01 : y\r\n", "Content-Length : 1\r\nContent-Length: 1\r\n"}) {
+    EXPECT_EQ(RefusalStatus(Get(bad), {}, laxity), 400) << bad;
+  }
+  EXPECT_EQ(RefusalStatus(Chunked("0\r\nX : y\r\n\r\n"), {}, laxity), 0);
+  EXPECT_EQ(RefusalStatus(Chunked("0\r\nHost : y\r\n\r\n"), {}, laxity), 400);
+}
+
+TEST(RequestParser, PermitsOtherRequestLines) {
+  const struct {
+    ParserLaxity laxity;
+    std::string line;
+    std::string outcome;
+  } cases[] = {
+      {{.permit_unconventional_http_method = true}, "a#b / HTTP/1.1", "a#b / 1.1 keep-alive"},
+      {{.permit_unconventional_http_version = true}, "GET / HTTP/0.9", "GET / 1.0"},
+      {{.permit_unconventional_http_version = true}, "GET / HTTP/2.0", "GET / 1.1 keep-alive"},
+      {{.casefold_http_method = true}, "get / HTTP/1.1", "GET / 1.1 keep-alive"},
+  };
+  for (const auto& test : cases) {
+    EXPECT_EQ(Parse(Line(test.line), {}, test.laxity), test.outcome + "\nHost=a.\n[]\nidle");
+    EXPECT_NE(RefusalStatus(Line(test.line)), 0) << test.line;
+  }
+}
+
+constexpr ParserLaxity kEverything{.permit_obsolete_folding = true,
+                                   .strip_header_spaces = true,
+                                   .permit_unconventional_http_method = true,
+                                   .permit_unconventional_http_version = true,
+                                   .casefold_http_method = true};
+
+TEST(RequestParser, LaxitiesCombine) {
+  EXPECT_EQ(
+      Parse("x / HTTP/3.0\r\nX : a\r\n\tb\r\nY:\r\n : c\r\nHost : d\r\n\r\n", {}, kEverything),
+      "X / 1.1 keep-alive\nX=a   b.\nY=: c.\nHost=d.\n[]\nidle");
+  for (const char* bad : {"X \r\n : y\r\n", "X\r\n \t: y\r\n", "X \r\n y\r\n", ": a\r\n b\r\n",
+                          "X: y\r\n\x01 : z\r\n", "Host : b\r\n"}) {
+    EXPECT_EQ(RefusalStatus(Get(bad), {}, kEverything), 400) << bad;
+  }
+}
+
+// Of two errors the first in the input is reported.
+TEST(RequestParser, ReportsTheFirstError) {
+  const RequestLimits limits{.line = 20, .fields = 3, .field_size = 40, .body = 5};
+  const Refused cases[] = {
+      {"GET /aaaaaaaaaaaaaaaa\x01", 414},
+      {"GET /aaaaaaaaaaaaa\x01"
+       "aaa",
+       400},
+      {"get / HTTP/1.1\r\nX: " + std::string(40, 'a'), 400},
+      {Get("Expect: x\r\nY\r\n"), 417},
+      {Get("Expect: x\r\n" + std::string(40, 'a')), 417},
+      {Get("Expect: x\r\nA: b\r\nC: d\r\nE: f\r\n"), 417},
+      {Get("Expect: x\r\nA: b\n"), 417},
+      {Get("A: b\r\nExpect: x\r\nToo: many\r\n"), 417},
+      {Get("Y\r\nExpect: x\r\n"), 400},
+      {Get("Expect: x\x01\r\n"), 400},
+      {Get("Expect: x\r\n y\r\n"), 400},
+      {Get("X Y: " + std::string(40, 'a')), 400},
+      {Get("X: " + std::string(40, 'a') + "\x01"), 431},
+      {Get("Transfer-Encoding: gzip\r\nContent-Length: 1\r\n"), 501},
+      {Get("Content-Length: 9\r\nContent-Length: 9\r\n"), 400},
+      {Get("Content-Length: 9\r\nExpect: x\r\n"), 417},
+      {Chunked("6\r\nx"), 413},
+      {Chunked("5\r\nabcde\r\n6\r\nx"), 413},
+      {Chunked("5\r\nabcdex"), 400},
+      {Chunked("0\r\nX Y: " + std::string(40, 'a')), 400},
+      {Chunked("0\r\nTE: " + std::string(40, 'a')), 400},
+      {Chunked("0\r\nX: y\r\nHost: a\r\nY: 1\r\nZ: 1\r\n"), 400},
+      {Chunked("0\r\nX: y\r\nY: 1\r\nZ: 1\r\nHost"), 431},
+  };
+  RequestLimits long_line = limits;
+  long_line.line = 0;
+  for (const Refused& test : cases) {
+    const bool line = test.text.starts_with("GET /a");
+    EXPECT_EQ(RefusalStatus(test.text, line ? limits : long_line), test.status) << test.text;
+  }
+}
+
 TEST(RequestParser, ReasonsHoldNoBytesOfTheRequest) {
   const std::string marker = "ZqZq";
   for (const std::string& text :
-       {"GET /" + marker + "\x01", marker + " / HTTP/1.1\r\n", Get(marker + "\r\n"),
-        Get("Transfer-Encoding: " + marker + "\r\n"), Get("Content-Length: " + marker + "\r\n")}) {
+       {"GET /" + marker + "\x01", marker + " / HTTP/1.1\r\n", Host(marker + "@"),
+        Get(marker + "\r\n"), Get("Transfer-Encoding: " + marker + "\r\n"),
+        Get("Content-Length: " + marker + "\r\n")}) {
     const std::string outcome = Parse(text);
     EXPECT_EQ(outcome.rfind("error ", 0), 0u) << outcome;
     EXPECT_EQ(outcome.find(marker), std::string::npos) << outcome;
@@ -459,8 +679,10 @@ TEST(RequestParser, ReasonsHoldNoBytesOfTheRequest) {
 }
 
 TEST(RequestParser, StopsAtTheEndOfHeadAndMessage) {
-  const std::string text =
+  std::string text =
       "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nabGET / HTTP/1.0\r\n\r\n";
+  std::string next = "GET / HTTP/1.0\r\n\r\n";
+  std::string bad = "\x01";
   const std::size_t head = text.find("ab");
   RequestParser parser({});
   std::size_t consumed = 0;
@@ -471,23 +693,54 @@ TEST(RequestParser, StopsAtTheEndOfHeadAndMessage) {
   EXPECT_TRUE(parser.head().has_body());
   EXPECT_EQ(parser.head().Find("HOST"), "a");
   EXPECT_EQ(parser.head().Find("Hos"), std::nullopt);
-  EXPECT_EQ(parser.Feed("", consumed, nullptr), State::kNeedMore);
-  EXPECT_EQ(parser.Feed(std::string_view(text).substr(head), consumed, nullptr),
-            State::kMessageComplete);
+  EXPECT_EQ(parser.Feed({}, consumed, nullptr), State::kNeedMore);
+  EXPECT_EQ(parser.Feed(std::span(text).subspan(head), consumed, nullptr), State::kMessageComplete);
   EXPECT_EQ(consumed, head + 2);
   // It stays there until it is reset.
-  EXPECT_EQ(parser.Feed("GET", consumed, nullptr), State::kMessageComplete);
+  EXPECT_EQ(parser.Feed(next, consumed, nullptr), State::kMessageComplete);
   EXPECT_EQ(consumed, head + 2);
   EXPECT_TRUE(parser.in_message());
   parser.Reset();
   EXPECT_FALSE(parser.in_message());
-  EXPECT_EQ(parser.Feed("?", consumed, nullptr), State::kError);
-  EXPECT_EQ(parser.Feed("GET / HTTP/1.0\r\n\r\n", consumed, nullptr), State::kError);
+  EXPECT_EQ(parser.Feed(bad, consumed, nullptr), State::kError);
+  EXPECT_EQ(parser.Feed(next, consumed, nullptr), State::kError);
   EXPECT_EQ(parser.error().status, 400);
   parser.Reset();
-  EXPECT_EQ(parser.Feed("GET / HTTP/1.0\r\n\r\n", consumed, nullptr), State::kHeadComplete);
+  EXPECT_EQ(parser.Feed(next, consumed, nullptr), State::kHeadComplete);
   EXPECT_FALSE(parser.head().has_body());
-  EXPECT_EQ(parser.Feed("", consumed, nullptr), State::kMessageComplete);
+  EXPECT_EQ(parser.Feed({}, consumed, nullptr), State::kMessageComplete);
+}
+
+TEST(RequestParser, MovesEveryView) {
+  std::string text = "GET /x HTTP/1.0\r\nA: b\r\n\r\n";
+  RequestParser parser({});
+  std::size_t consumed = 0;
+  ASSERT_EQ(parser.Feed(text, consumed, nullptr), State::kHeadComplete);
+  parser.head().script_name = parser.head().headers[0].value;
+  const std::string moved = "PUT /y HTTP/1.0\r\nC: d\r\n\r\n";
+  parser.Rebase(text.data(), moved.data());
+  EXPECT_EQ(parser.head().method, "PUT");
+  EXPECT_EQ(parser.head().target, "/y");
+  EXPECT_EQ(parser.head().headers[0].name, "C");
+  EXPECT_EQ(parser.head().headers[0].value, "d");
+  EXPECT_EQ(parser.head().script_name, "d");
+}
+
+TEST(RequestParser, KeepsTheMemoryOfFewFields) {
+  const auto capacity_after = [](int fields) {
+    std::string text = "GET / HTTP/1.0\r\n";
+    for (int i = 0; i < fields; ++i) text += "A: b\r\n";
+    text += "\r\n";
+    RequestParser parser({});
+    std::size_t consumed = 0;
+    EXPECT_EQ(parser.Feed(text, consumed, nullptr), State::kHeadComplete);
+    EXPECT_EQ(parser.head().headers.size(), fields);
+    parser.Reset();
+    EXPECT_TRUE(parser.head().headers.empty());
+    return parser.head().headers.capacity();
+  };
+  EXPECT_GE(capacity_after(20), 20u);
+  EXPECT_EQ(capacity_after(33), 0u);
 }
 
 // Damaged requests end somehow, and always in the same way however they arrive.
@@ -497,6 +750,8 @@ TEST(RequestParser, OutcomeOfMutationsDoesNotDependOnSplits) {
       Chunked("3;a=b\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\nX: y\r\nZ:\r\n\r\nGET / "
               "HTTP/1.0\r\n\r\n"),
       "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc\r\nGET / "
+      "HTTP/1.0\r\n\r\n",
+      "get http://a HTTP/2.1\r\nHost : b\r\nX:\r\n \tc\t\r\n\td : e\r\nY \t: \r\n\r\nGET / "
       "HTTP/1.0\r\n\r\n",
   };
   const std::string alphabet = std::string("\r\n\r\n :\t,;=09aZ\"/*.#\x80\x7f", 21) + '\0';
@@ -517,8 +772,13 @@ TEST(RequestParser, OutcomeOfMutationsDoesNotDependOnSplits) {
           text.erase(at, 1);
       }
     }
-    const RequestLimits limits{.line = 40, .fields = 5, .field_size = 40};
-    ASSERT_EQ(ParseByteByByte(text, limits), ParseWhole(text, limits)) << text;
+    const RequestLimits limits{.line = 40, .fields = 5, .field_size = 40, .body = 20};
+    for (const ParserLaxity& laxity : {ParserLaxity{}, kEverything}) {
+      const std::string whole = ParseWhole(text, limits, laxity);
+      ASSERT_EQ(ParseByteByByte(text, limits, laxity), whole) << text;
+      const std::size_t cut = random() % text.size();
+      ASSERT_EQ(Feeder(limits, laxity).Run(text, {cut, text.size()}), whole) << text << cut;
+    }
   }
 }
 

@@ -126,14 +126,6 @@ TEST(ResponseHead, Framing) {
        7,
        "Content-Length: 7",
        true},
-      {"HEAD",
-       "200 OK",
-       none,
-       {.head_request = true, .keep_alive = true, .known_length = 9},
-       BodyFraming::kNone,
-       0,
-       nullptr,
-       true},
       {"HEAD with length",
        "200 OK",
        seven,
@@ -182,14 +174,30 @@ TEST(ResponseHead, Framing) {
        0,
        nullptr,
        true},
-      {"1xx is never the last response",
-       "101 Switching Protocols",
+      {"205 says that it is empty",
+       "205 Reset Content",
        seven,
        {.keep_alive = true},
        BodyFraming::kNone,
        0,
+       "Content-Length: 0",
+       true},
+      {"HEAD of a body that is known",
+       "200 OK",
+       {},
+       {.head_request = true, .keep_alive = true, .known_length = 9},
+       BodyFraming::kNone,
+       0,
+       "Content-Length: 9",
+       true},
+      {"HEAD of a body that the application left out",
+       "200 OK",
+       {},
+       {.head_request = true, .keep_alive = true, .known_length = 0},
+       BodyFraming::kNone,
+       0,
        nullptr,
-       false},
+       true},
       {"the server wants to close",
        "200 OK",
        seven,
@@ -267,12 +275,24 @@ TEST(ResponseHead, HeaderValues) {
 TEST(ResponseHead, StatusLines) {
   EXPECT_EQ(ParseStatusLine("200 OK"), 200);
   EXPECT_EQ(ParseStatusLine("999 Odd \xe9"), 999);
-  EXPECT_EQ(ParseStatusLine("100"), 100);
+  EXPECT_EQ(ParseStatusLine("200"), 200);
   EXPECT_EQ(ParseStatusLine("404 "), 404);
-  for (const char* line : {"", "2", "20", "20 OK", "099 x", "2000 x", "200OK", " 200 OK", "-20 x",
-                           "+20 x", "abc", "200 a\r\nX: y", "200\tOK"}) {
+  for (const char* line :
+       {"", "2", "20", "20 OK", "100 Continue", "101", "199 x", "099 x", "2000 x", "200OK",
+        " 200 OK", "-20 x", "+20 x", "abc", "200 a\r\nX: y", "200\tOK"}) {
     EXPECT_EQ(ParseStatusLine(line), std::nullopt) << line;
   }
+}
+
+TEST(ResponseHead, EarlyHintsHaveNeitherFramingNorHopByHopFields) {
+  std::string out = "before ";
+  EncodeEarlyHints({{"Link", "</a>"},
+                    {"Content-Length", "3"},
+                    {"Connection", "close"},
+                    {"Transfer-Encoding", "chunked"},
+                    {"Link", "</b>"}},
+                   out);
+  EXPECT_EQ(out, "before HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nLink: </b>\r\n\r\n");
 }
 
 TEST(ResponseHead, HopByHop) {
