@@ -80,7 +80,8 @@ void Acceptor::OnEvents(std::uint32_t /*events*/) {
                             SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (socket) {
     failing_ = false;
-    engine_.Admit(std::move(socket), ToPeerAddress(address), listener_.address);
+    engine_.Admit(std::move(socket), ToPeerAddress(address),
+                  IpAddress::Of(reinterpret_cast<const sockaddr*>(&address)), listener_.address);
   } else if (!IsHarmless(errno)) {
     BackOff();
   }

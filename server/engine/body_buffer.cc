@@ -1,45 +1,17 @@
 #include "engine/body_buffer.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <cerrno>
+
+#include "engine/temporary_file.h"
 
 namespace gunid {
 namespace {
 
 constexpr std::size_t kWindow = 64 * 1024;
-constexpr std::size_t kKeptCapacity = 4096;  // of an idle connection
-
-std::string TemporaryDirectory() {
-  const char* directory = std::getenv("TMPDIR");
-  return directory != nullptr && *directory != '\0' ? directory : "/tmp";
-}
-
-Result<UniqueFd> OpenUnnamedFile() {
-  const std::string directory = TemporaryDirectory();
-  UniqueFd file(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  if (file) return file;
-  // Some file systems have no O_TMPFILE.
-  std::string path = directory + "/gunid-body-XXXXXX";
-  file.Reset(::mkostemp(path.data(), O_CLOEXEC));
-  if (!file) return Errno("temporary file for a request body in " + directory);
-  ::unlink(path.c_str());
-  return file;
-}
-
-Status WriteAll(int file, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(file, bytes.data(), bytes.size());
-    if (written >= 0) {
-      bytes.remove_prefix(static_cast<std::size_t>(written));
-    } else if (errno != EINTR) {
-      return Errno("write a request body to a temporary file");
-    }
-  }
-  return {};
-}
+constexpr std::size_t kKeptCapacity = 512;  // of an idle connection
 
 }  // namespace
 
@@ -48,7 +20,8 @@ Status BodyBuffer::Append(std::string_view bytes) {
     if (Status status = Spill(); !status.ok()) return status;
   }
   if (file_) {
-    if (Status status = WriteAll(file_.get(), bytes); !status.ok()) return status;
+    if (Status status = WriteAt(file_.get(), bytes, static_cast<off_t>(size_)); !status.ok())
+      return status;
   } else {
     memory_.append(bytes);
   }
@@ -57,9 +30,9 @@ Status BodyBuffer::Append(std::string_view bytes) {
 }
 
 Status BodyBuffer::Spill() {
-  Result<UniqueFd> file = OpenUnnamedFile();
+  Result<UniqueFd> file = OpenTemporaryFile();
   if (!file.ok()) return file.error();
-  if (Status status = WriteAll(file->get(), memory_); !status.ok()) return status;
+  if (Status status = WriteAt(file->get(), memory_, 0); !status.ok()) return status;
   file_ = std::move(*file);
   memory_.clear();
   return {};

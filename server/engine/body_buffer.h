@@ -15,7 +15,7 @@ namespace gunid {
 
 class BodyBuffer {
  public:
-  static constexpr std::size_t kMemoryLimit = 512 * 1024;
+  static constexpr std::size_t kMemoryLimit = 128 * 1024;
 
   // Engine thread.
   Status Append(std::string_view bytes);  // fails when the temporary file cannot be made or written

@@ -1,8 +1,11 @@
 #include "engine/connection.h"
 
+#include <linux/sockios.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 
 #include "engine/engine.h"
@@ -25,7 +28,9 @@ std::string_view PathOf(const RequestHead& request) {
 }  // namespace
 
 Connection::Connection(Engine& engine)
-    : engine_(engine), input_(engine.buffers_), parser_(engine.options_.limits) {
+    : engine_(engine),
+      input_(engine.buffers_),
+      parser_(engine.options_.limits, engine.options_.laxity) {
   body_sink_ = [this](std::string_view bytes) {
     if (body_status_.ok()) body_status_ = exchange_.body_.Append(bytes);
   };
@@ -37,7 +42,9 @@ Connection::~Connection() {
   if (watched_) engine_.loop_.Remove(socket_.get(), this);
 }
 
-void Connection::Open(UniqueFd socket, PeerAddress peer, const ListenerAddress& listener) {
+void Connection::Open(UniqueFd socket, PeerAddress peer, const std::optional<IpAddress>& ip,
+                      const ListenerAddress& listener) {
+  const EngineOptions& options = engine_.options_;
   socket_ = std::move(socket);
   peer_ = std::move(peer);
   exchange_.listener_ = &listener;
@@ -45,10 +52,21 @@ void Connection::Open(UniqueFd socket, PeerAddress peer, const ListenerAddress& 
   exchange_.output_.Attach(socket_.get());
   state_ = State::kIdle;
   readable_ = true;  // most clients send at once
-  ended_ = false;
   fresh_ = true;
-  rejected_ = false;
+  ended_ = rejected_ = false;
+  trusted_ = !ip || options.forwarders.Contains(*ip);
+  proxy_expected_ = options.proxy_protocol != ProxyProtocol::kOff;
+  may_proxy_ = proxy_expected_ && (!ip || options.proxies.Contains(*ip));
   Proceed();
+  const bool arriving = state_ == State::kIdle || state_ == State::kHead || state_ == State::kBody;
+  if (!fresh_ || !arriving) return;
+  expected_ = true;
+  expectation_ = engine_.Expect();
+}
+
+void Connection::MetExpectation() {
+  if (expected_) engine_.ExpectNoMore(expectation_);
+  expected_ = false;
 }
 
 void Connection::OnEvents(std::uint32_t events) {
@@ -58,6 +76,7 @@ void Connection::OnEvents(std::uint32_t events) {
     engine_.Withdraw(*this);
     Close();
   }
+  if (state_ == State::kExecuting && owns_output_) exchange_.FlushShared();
   Proceed();
 }
 
@@ -107,6 +126,7 @@ bool Connection::Receive() {
 }
 
 bool Connection::Parse() {
+  if (proxy_expected_) return ParseProxyHeader();
   std::size_t consumed = 0;
   const RequestParser::State result = parser_.Feed(input_.unparsed(), consumed, body_sink_);
   input_.Parsed(consumed);
@@ -129,10 +149,35 @@ bool Connection::Parse() {
   return false;
 }
 
+// The header is optional, as in Gunicorn: a health check may come without one.
+bool Connection::ParseProxyHeader() {
+  const std::span<char> input = input_.unparsed();
+  ProxyHeaderScan scan = ScanProxyHeader(std::string_view(input.data(), input.size()),
+                                         engine_.options_.proxy_protocol);
+  using Outcome = ProxyHeaderScan::Outcome;
+  if (scan.outcome == Outcome::kNeedMore) {
+    state_ = State::kHead;
+    return Receive();
+  }
+  proxy_expected_ = false;
+  state_ = State::kIdle;
+  if (scan.outcome == Outcome::kAbsent) return true;
+  if (!may_proxy_) {
+    Reject(403, "PROXY header from a peer that may not send one");
+  } else if (scan.outcome == Outcome::kMalformed) {
+    Reject(400, scan.reason);
+  } else if (scan.outcome == Outcome::kAddresses) {
+    proxy_ = std::make_unique<ProxyHeader>(std::move(scan.header));
+    peer_ = {proxy_->client_host, proxy_->client_port};
+  }
+  input_.Parsed(scan.length);
+  input_.EndMessage();
+  return true;
+}
+
 bool Connection::NeedMore() {
   if (state_ == State::kBody) {
     input_.DropParsedBody();
-    Disarm();  // Settle() gives it new time: a long upload is no slow one
   } else if (!parser_.in_message()) {
     input_.EndMessage();  // empty lines before a request
   } else if (state_ == State::kIdle) {
@@ -143,9 +188,14 @@ bool Connection::NeedMore() {
 }
 
 bool Connection::BeginBody() {
+  Disarm();
   state_ = State::kBody;
   input_.EndHead();
-  const RequestHead& head = parser_.head();
+  RequestHead& head = parser_.head();
+  if (const auto error = ApplyForwarding(engine_.options_.forwarding, trusted_, head)) {
+    Reject(error->status, error->reason);
+    return true;
+  }
   if (head.expect_continue && head.has_body() && !input_.has_unparsed()) SendContinue();
   if (state_ == State::kClosed) return false;
   return Parse();  // also without input: there may be no body
@@ -159,8 +209,10 @@ void Connection::SendContinue() {
 
 bool Connection::EndMessage() {
   Disarm();
+  MetExpectation();
   state_ = State::kWaiting;
   const RequestHead& head = parser_.head();
+  exchange_.proxy_ = proxy_.get();
   exchange_.Start(head, head.keep_alive && engine_.may_keep_alive());
   return engine_.Dispatch(*this);
 }
@@ -177,17 +229,30 @@ Exchange& Connection::BeginExecution() {
 void Connection::EndExecution() {
   engine_.slot_.EndRequest(exchange_.scoreboard_entry_, exchange_.status(),
                            exchange_.output_.total_bytes());
+  owns_output_ = false;
   state_ = State::kFlushing;
   if (exchange_.failed_ || !exchange_.finished_) Reset();
 }
 
+bool Connection::executes_on_another_thread() const {
+  return !engine_.on_engine_thread();
+}
+
+void Connection::OutputShared() {
+  engine_.OutputShared(*this);
+}
+
+void Connection::TakeOverOutput() {
+  owns_output_ = true;
+  exchange_.FlushShared();
+  Settle();
+}
+
 bool Connection::Flush() {
-  const std::uint64_t sent_before = exchange_.output_.bytes_sent();
   switch (exchange_.output_.Flush()) {
     case Output::Progress::kDone:
       return EndResponse();
     case Output::Progress::kBlocked:
-      if (exchange_.output_.bytes_sent() > sent_before) Disarm();  // Settle() gives it new time
       return false;
     case Output::Progress::kFailed:
       Reset();
@@ -249,9 +314,11 @@ bool Connection::DiscardInput() {
 void Connection::Settle() {
   if (state_ == State::kClosed) return;
   if (state_ == State::kIdle || state_ == State::kLingering) input_.Release();
-  if (state_ != State::kExecuting) Watch();
+  if (state_ != State::kExecuting || owns_output_) Watch();
   DeadlineQueue* wanted = WantedDeadlines();
-  if (wanted != nullptr && queue() != wanted) wanted->Arm(*this);
+  if (wanted == nullptr || queue() == wanted) return;
+  progress_ = Progress();
+  wanted->Arm(*this);
 }
 
 void Connection::Watch() {
@@ -260,6 +327,7 @@ void Connection::Watch() {
   if (watched_) return;
   spdlog::error("{}", Errno("watch a connection").message);
   if (state_ == State::kWaiting) engine_.Withdraw(*this);
+  if (state_ == State::kExecuting) return exchange_.FailShared();
   Close();
 }
 
@@ -267,29 +335,68 @@ DeadlineQueue* Connection::WantedDeadlines() {
   switch (state_) {
     case State::kIdle:
       if (engine_.draining_) return &engine_.drain_deadlines_;
-      return fresh_ ? &engine_.read_deadlines_ : &engine_.idle_deadlines_;
+      return fresh_ ? &engine_.head_deadlines_ : &engine_.idle_deadlines_;
     case State::kHead:
+      return &engine_.head_deadlines_;
     case State::kBody:
-      return &engine_.read_deadlines_;
+      return &engine_.body_deadlines_;
+    case State::kExecuting:
+      return owns_output_ ? &engine_.write_deadlines_ : nullptr;
     case State::kFlushing:
       return &engine_.write_deadlines_;
     case State::kLingering:
       return &engine_.linger_deadlines_;
     case State::kWaiting:
-    case State::kExecuting:
     case State::kClosed:
       break;
   }
   return nullptr;
 }
 
+// In bytes: of the body that have come, or of the response that the client's system has
+// acknowledged. What the local system holds for the client is no progress.
+std::uint64_t Connection::Progress() {
+  if (state_ == State::kBody) return exchange_.body_.size();
+  if (state_ != State::kFlushing && state_ != State::kExecuting) return 0;
+  const std::uint64_t sent =
+      owns_output_ ? exchange_.SharedSending().bytes_sent : exchange_.output_.bytes_sent();
+  int held = 0;
+  if (::ioctl(socket_.get(), SIOCOUTQ, &held) != 0) held = 0;
+  return sent - std::min<std::uint64_t>(sent, static_cast<std::uint64_t>(held));
+}
+
 void Connection::OnDeadline() {
-  if (state_ == State::kHead || state_ == State::kBody) {
-    Reject(408, "not received completely within the time limit");
-    Proceed();
-  } else {
-    Reset();
+  switch (state_) {
+    case State::kHead:
+      Reject(408, "not received completely within the time limit");
+      break;
+    case State::kBody:
+      if (Progress() - progress_ < engine_.options_.body_s * EngineOptions::kLeastBodyRate) {
+        Reject(408, "not received completely within the time limit");
+      }
+      break;
+    case State::kExecuting:
+      if (Progress() == progress_ && exchange_.SharedSending().pending) {
+        exchange_.FailShared();
+        DiscardOutput();
+        ::shutdown(socket_.get(), SHUT_RDWR);
+        return;
+      }
+      break;
+    case State::kFlushing:
+      if (Progress() == progress_) {
+        DiscardOutput();
+        Close();
+      }
+      break;
+    case State::kIdle:
+    case State::kWaiting:
+    case State::kLingering:
+    case State::kClosed:
+      Reset();
+      break;
   }
+  Proceed();
 }
 
 void Connection::Drain() {
@@ -307,17 +414,21 @@ void Connection::Cut() {
   }
 }
 
+// The close will be a reset: nothing that was sent is kept for the client any more.
+void Connection::DiscardOutput() {
+  const linger discard{1, 0};
+  ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &discard, sizeof discard);
+}
+
 // A response without a length must not look complete when it is not.
 void Connection::Reset() {
-  if (exchange_.framing() == BodyFraming::kUntilClose) {
-    const linger discard{1, 0};
-    ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &discard, sizeof discard);
-  }
+  if (exchange_.framing() == BodyFraming::kUntilClose) DiscardOutput();
   Close();
 }
 
 void Connection::Close() {
   Disarm();
+  MetExpectation();
   if (watched_) engine_.loop_.Remove(socket_.get(), this);
   watched_ = false;
   socket_.Reset();
@@ -326,6 +437,7 @@ void Connection::Close() {
   body_status_ = {};
   exchange_.body_.Clear();
   exchange_.output_.Clear();
+  proxy_.reset();
   state_ = State::kClosed;
   engine_.Closed(*this);
 }

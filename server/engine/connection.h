@@ -4,9 +4,11 @@
 //   state      waits for                       then
 //   idle       the first byte of a request     head; EOF, keep-alive deadline, drain: closed
 //   head       the end of the request head     body; error, deadline (408): flushing
+//              (before the first one: and of the PROXY header)
 //   body       the end of the message          waiting; error, deadline (408): flushing
 //   waiting    a free place in the executor    executing; client gone: closed
 //   executing  the executor's Completed()      flushing; aborted: closed
+//              (what the client does not take at once is written meanwhile, once it is shared)
 //   flushing   the socket to take the output   idle, lingering or closed; deadline: closed
 //   lingering  the client's EOF, 2 s at most   closed
 //   closed     being opened again              idle
@@ -19,7 +21,11 @@
 // answered without any epoll_ctl.
 #pragma once
 
+#include <memory>
+#include <optional>
+
 #include "base/event_loop.h"
+#include "base/ip_network.h"
 #include "engine/deadline_queue.h"
 #include "engine/exchange.h"
 #include "engine/input_buffer.h"
@@ -36,7 +42,8 @@ class Connection : public EventHandler, private Deadline {
 
   static Connection& Of(Exchange& exchange) { return *exchange.connection_; }
 
-  void Open(UniqueFd socket, PeerAddress peer, const ListenerAddress& listener);
+  void Open(UniqueFd socket, PeerAddress peer, const std::optional<IpAddress>& ip,
+            const ListenerAddress& listener);
   // Does all that can be done now, within a budget.
   void Proceed();
   void Drain();
@@ -45,6 +52,12 @@ class Connection : public EventHandler, private Deadline {
   // Called by the engine when there is a place in the executor, and when the executor is through.
   Exchange& BeginExecution();
   void EndExecution();
+  // Called by the engine after OutputShared(): writes from now on what is pending.
+  void TakeOverOutput();
+
+  // Executor's thread, by its Exchange.
+  [[nodiscard]] bool executes_on_another_thread() const;
+  void OutputShared();
 
  private:
   enum class State { kIdle, kHead, kBody, kWaiting, kExecuting, kFlushing, kLingering, kClosed };
@@ -56,6 +69,7 @@ class Connection : public EventHandler, private Deadline {
   bool Step();
   bool Receive();
   bool Parse();
+  bool ParseProxyHeader();
   bool NeedMore();
   bool BeginBody();
   bool EndMessage();
@@ -66,22 +80,33 @@ class Connection : public EventHandler, private Deadline {
   void Settle();  // what has to be so while the connection waits
   void Watch();
   DeadlineQueue* WantedDeadlines();
+  [[nodiscard]] std::uint64_t Progress();
   void Reject(int status, std::string_view reason);  // an invalid request
   void Answer(int status, std::string_view reason);  // by the engine itself; then closes
   void SendContinue();
+  void MetExpectation();
   void Linger();
+  void DiscardOutput();
   void Reset();  // closes before the response is complete
   void Close();
 
   Engine& engine_;
   UniqueFd socket_;
   PeerAddress peer_;
+  std::unique_ptr<ProxyHeader> proxy_;
   State state_ = State::kClosed;
-  bool watched_ = false;   // in the event loop
-  bool readable_ = false;  // a recv may yield something
-  bool ended_ = false;     // the client has shut down its side: a short recv does not mean drained
-  bool fresh_ = false;     // no request yet
-  bool rejected_ = false;  // the engine answered by itself: input may be left
+  bool watched_ : 1 = false;   // in the event loop
+  bool readable_ : 1 = false;  // a recv may yield something
+  bool ended_ : 1 = false;  // the client has shut down its side: a short recv does not mean drained
+  bool fresh_ : 1 = false;  // no request yet
+  bool rejected_ : 1 = false;        // the engine answered by itself: input may be left
+  bool trusted_ : 1 = false;         // the peer's forwarded headers hold
+  bool may_proxy_ : 1 = false;       // the peer may send a PROXY header
+  bool proxy_expected_ : 1 = false;  // and it may be what comes next
+  bool owns_output_ : 1 = false;     // while executing: the engine writes what is pending
+  bool expected_ : 1 = false;        // counted by Engine::Expect()
+  std::uint64_t expectation_ = 0;
+  std::uint64_t progress_ = 0;  // when the current deadline was armed
 
   InputBuffer input_;
   RequestParser parser_;

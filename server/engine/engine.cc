@@ -10,6 +10,9 @@ namespace gunid {
 namespace {
 
 constexpr double kLingerSeconds = 2;
+// Most clients send their request right after they have connected. For that long a worker keeps a
+// place free for it and leaves further connections to others; a silent client costs no more.
+constexpr std::chrono::milliseconds kExpectationTime(1);
 constexpr std::chrono::seconds kMaxWait(1);  // so that the heartbeat goes on when nothing happens
 constexpr std::chrono::milliseconds kHeartbeatResolution(100);
 
@@ -25,7 +28,8 @@ Engine::Engine(const EngineOptions& options, std::vector<Listener>& listeners, E
       slot_(slot),
       events_(std::move(events)),
       idle_deadlines_(loop_, options.keepalive_s),
-      read_deadlines_(loop_, options.request_read_s),
+      head_deadlines_(loop_, options.head_s),
+      body_deadlines_(loop_, options.body_s),
       write_deadlines_(loop_, options.write_s),
       linger_deadlines_(loop_, kLingerSeconds),
       drain_deadlines_(loop_, options.drain_grace_s) {
@@ -36,7 +40,9 @@ Engine::Engine(const EngineOptions& options, std::vector<Listener>& listeners, E
   }
 }
 
-Engine::~Engine() = default;
+Engine::~Engine() {
+  loop_.Cancel(moment_timer_);
+}
 
 void Engine::Run() {
   thread_ = std::this_thread::get_id();
@@ -45,7 +51,7 @@ void Engine::Run() {
   loop_.set_wait_observer(&executor_);
   for (PrepareTurn(); !finished(); PrepareTurn()) {
     loop_.RunOnce(ready_.empty() ? Nanoseconds(kMaxWait) : Nanoseconds(0));
-    TakeCompleted();
+    TakeNotices();
     RunReady();
   }
   loop_.set_wait_observer(nullptr);
@@ -79,11 +85,28 @@ void Engine::Heartbeat() {
 }
 
 bool Engine::may_accept() const {
-  return !draining_ && !stopped_ && in_flight_ < capacity_ &&
+  return !draining_ && !stopped_ && in_flight_ + expected_ < capacity_ &&
          open_connections_ < options_.max_connections;
 }
 
-void Engine::Admit(UniqueFd socket, PeerAddress peer, const ListenerAddress& listener) {
+std::uint64_t Engine::Expect() {
+  ++expected_;
+  if (moment_timer_ == 0) {
+    moment_timer_ = loop_.RunAfter(kExpectationTime, [this] {
+      moment_timer_ = 0;
+      expected_ = 0;
+      ++moment_;
+    });
+  }
+  return moment_;
+}
+
+void Engine::ExpectNoMore(std::uint64_t expectation) {
+  if (expectation == moment_ && expected_ > 0) --expected_;
+}
+
+void Engine::Admit(UniqueFd socket, PeerAddress peer, const std::optional<IpAddress>& ip,
+                   const ListenerAddress& listener) {
   if (free_.empty()) {
     connections_.push_back(std::make_unique<Connection>(*this));
     free_.push_back(connections_.back().get());
@@ -92,7 +115,7 @@ void Engine::Admit(UniqueFd socket, PeerAddress peer, const ListenerAddress& lis
   free_.pop_back();
   ++open_connections_;
   slot_.ConnectionAccepted();
-  connection.Open(std::move(socket), std::move(peer), listener);
+  connection.Open(std::move(socket), std::move(peer), ip, listener);
 }
 
 void Engine::Closed(Connection& connection) {
@@ -129,33 +152,43 @@ void Engine::EndExecution(Connection& connection) {
 }
 
 void Engine::Completed(Exchange& exchange) {
-  if (std::this_thread::get_id() == thread_ && submitted_ == &exchange) {
+  if (on_engine_thread() && submitted_ == &exchange) {
     submitted_ = nullptr;  // Execute() goes on with it, so that pipelined requests do not recurse
     return;
   }
+  Notify(completed_, Connection::Of(exchange));
+}
+
+void Engine::OutputShared(Connection& connection) {
+  Notify(output_shared_, connection);
+}
+
+void Engine::Notify(std::vector<Connection*>& list, Connection& connection) {
   bool first;
   {
     const std::lock_guard lock(mutex_);
-    first = completed_.empty();
-    completed_.push_back(&exchange);
-    any_completed_.store(true, std::memory_order_relaxed);
+    list.push_back(&connection);
+    first = !any_notices_.exchange(true, std::memory_order_relaxed);
   }
   if (first) loop_.Wake();
 }
 
-void Engine::TakeCompleted() {
-  if (!any_completed_.load(std::memory_order_relaxed)) return;
+void Engine::TakeNotices() {
+  if (!any_notices_.load(std::memory_order_relaxed)) return;
   {
     const std::lock_guard lock(mutex_);
-    taken_.swap(completed_);
-    any_completed_.store(false, std::memory_order_relaxed);
+    taken_shared_.swap(output_shared_);
+    taken_completed_.swap(completed_);
+    any_notices_.store(false, std::memory_order_relaxed);
   }
-  for (Exchange* exchange : taken_) {
-    Connection& connection = Connection::Of(*exchange);
-    EndExecution(connection);
-    connection.Proceed();
+  // In this order: a completed exchange is not shared any more.
+  for (Connection* connection : taken_shared_) connection->TakeOverOutput();
+  for (Connection* connection : taken_completed_) {
+    EndExecution(*connection);
+    connection->Proceed();
   }
-  taken_.clear();
+  taken_shared_.clear();
+  taken_completed_.clear();
   RunWaiting();
 }
 

@@ -12,13 +12,17 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "base/event_loop.h"
+#include "base/ip_network.h"
 #include "engine/deadline_queue.h"
 #include "engine/executor.h"
 #include "engine/input_buffer.h"
+#include "http/forwarded_headers.h"
+#include "http/proxy_header.h"
 #include "http/request_parser.h"
 #include "ipc/listeners.h"
 #include "ipc/scoreboard.h"
@@ -30,13 +34,22 @@ class Connection;
 
 struct EngineOptions {
   RequestLimits limits;
+  ParserLaxity laxity;
+  ForwardingRules forwarding;
+  IpNetworks forwarders;  // peers whose forwarded headers hold (forwarded_allow_ips)
+  ProxyProtocol proxy_protocol = ProxyProtocol::kOff;
+  IpNetworks proxies;          // peers that may send a PROXY header (proxy_allow_ips)
   int max_connections = 1000;  // worker_connections
   double keepalive_s = 2;      // idle between requests; 0: connections are not kept
-  double request_read_s = 30;  // for a request head, and without any progress of a body; then 408
+  double head_s = 30;          // for a whole request head; then 408
+  double body_s = 30;          // in which kLeastBodyRate must be reached; else 408
   double write_s = 30;         // without any progress of a response
   // For a client that has no request under way when a drain begins: its next one may be on its way,
   // and is answered.
   double drain_grace_s = 1;
+
+  // Bytes per second. Slower clients are attackers, or lost.
+  static constexpr double kLeastBodyRate = 500;
 };
 
 // What the engine tells its worker, on the engine's thread.
@@ -67,6 +80,7 @@ class Engine : public CompletionSink {
   // Engine thread. Run() returns at once; connections are cut.
   void Stop() { stopped_ = true; }
 
+  // Any thread.
   void Completed(Exchange& exchange) override;
 
  private:
@@ -75,7 +89,9 @@ class Engine : public CompletionSink {
 
   // For acceptors.
   [[nodiscard]] bool may_accept() const;
-  void Admit(UniqueFd socket, PeerAddress peer, const ListenerAddress& listener);
+  // `ip`: of the peer; none for a Unix socket.
+  void Admit(UniqueFd socket, PeerAddress peer, const std::optional<IpAddress>& ip,
+             const ListenerAddress& listener);
 
   // For connections.
   [[nodiscard]] bool may_keep_alive() const { return keeps_alive_ && !draining_; }
@@ -85,13 +101,20 @@ class Engine : public CompletionSink {
   void Withdraw(Connection& connection);       // out of the queue: the client is gone
   void ContinueLater(Connection& connection);  // it has more to do, but it is the others' turn
   void Closed(Connection& connection);
+  // Executor's thread: a client takes the response slower than it is produced.
+  void OutputShared(Connection& connection);
+  [[nodiscard]] bool on_engine_thread() const { return std::this_thread::get_id() == thread_; }
+  // A connection was accepted and its request is not there yet, but most likely about to be.
+  std::uint64_t Expect();
+  void ExpectNoMore(std::uint64_t expectation);
 
   [[nodiscard]] bool finished() const { return stopped_ || (draining_ && open_connections_ == 0); }
   void PrepareTurn();
   void BeginDrain();
   bool Execute(Connection& connection);
   void EndExecution(Connection& connection);
-  void TakeCompleted();
+  void Notify(std::vector<Connection*>& list, Connection& connection);
+  void TakeNotices();
   void RunWaiting();
   void RunReady();
   void Heartbeat();
@@ -107,7 +130,8 @@ class Engine : public CompletionSink {
 
   EventLoop loop_;
   DeadlineQueue idle_deadlines_;
-  DeadlineQueue read_deadlines_;
+  DeadlineQueue head_deadlines_;
+  DeadlineQueue body_deadlines_;
   DeadlineQueue write_deadlines_;
   DeadlineQueue linger_deadlines_;
   DeadlineQueue drain_deadlines_;
@@ -121,6 +145,9 @@ class Engine : public CompletionSink {
   std::deque<Connection*> waiting_;  // have a complete request, the executor is full
   int open_connections_ = 0;
   int in_flight_ = 0;  // submitted and not completed
+  int expected_ = 0;  // accepted in this moment (kExpectationTime), and their requests not complete
+  std::uint64_t moment_ = 0;
+  EventLoop::TimerId moment_timer_ = 0;
   std::uint64_t requests_done_ = 0;
   bool draining_ = false;
   bool drain_begun_ = false;
@@ -130,10 +157,13 @@ class Engine : public CompletionSink {
   std::thread::id thread_;         // that runs the engine
   Exchange* submitted_ = nullptr;  // while its Submit() runs and it is not completed
 
+  // From other threads.
   std::mutex mutex_;
-  std::vector<Exchange*> completed_;  // by other threads; guarded by mutex_
-  std::atomic<bool> any_completed_{false};
-  std::vector<Exchange*> taken_;  // scratch of TakeCompleted
+  std::vector<Connection*> output_shared_;  // guarded by mutex_
+  std::vector<Connection*> completed_;      // guarded by mutex_
+  std::atomic<bool> any_notices_{false};
+  std::vector<Connection*> taken_shared_;  // scratch of TakeNotices
+  std::vector<Connection*> taken_completed_;
 };
 
 }  // namespace gunid

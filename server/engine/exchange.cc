@@ -6,13 +6,12 @@
 #include <cassert>
 #include <charconv>
 
+#include "engine/connection.h"
 #include "http/status_text.h"
 
 namespace gunid {
 namespace {
 
-constexpr std::size_t kHighWater = 256 * 1024;  // pending output: the executor should wait
-constexpr std::size_t kLowWater = 64 * 1024;    // it may go on
 constexpr std::string_view kChunkEnd = "\r\n";
 constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
@@ -38,11 +37,28 @@ void Exchange::Start(const RequestHead& request, bool may_keep_alive) {
   request_ = &request;
   encoded_ = {};
   status_ = 0;
-  body_bytes_ = surplus_ = 0;
+  body_bytes_ = surplus_ = interim_bytes_ = 0;
   may_keep_alive_ = may_keep_alive;
   head_sent_ = finished_ = failed_ = false;
+  output_shared_ = false;
   scoreboard_entry_ = -1;
   output_.Clear();
+}
+
+std::unique_lock<std::mutex> Exchange::LockOutput() {
+  std::unique_lock lock(output_mutex_, std::defer_lock);
+  if (output_shared_) lock.lock();
+  return lock;
+}
+
+Exchange::WriteStatus Exchange::SendEarlyHints(const ResponseFields& fields) {
+  auto lock = LockOutput();
+  if (finished_ || failed_) return WriteStatus::kClosed;
+  if (head_sent_ || request_->minor_version == 0) return WriteStatus::kOk;
+  EncodeEarlyHints(fields, output_.queue());
+  const WriteStatus status = ToStatus(output_.Write({}), lock);
+  interim_bytes_ = output_.total_bytes();
+  return status;
 }
 
 void Exchange::SendHead(const ResponseHead& head, std::optional<std::uint64_t> known_length) {
@@ -51,6 +67,7 @@ void Exchange::SendHead(const ResponseHead& head, std::optional<std::uint64_t> k
   context.minor_version = request_->minor_version;
   context.keep_alive = may_keep_alive_ && !draining_.load(std::memory_order_relaxed);
   context.known_length = known_length;
+  const auto lock = LockOutput();
   encoded_ = EncodeHead(head, context, output_.queue());
   status_ = head.status;
   head_sent_ = true;
@@ -58,23 +75,25 @@ void Exchange::SendHead(const ResponseHead& head, std::optional<std::uint64_t> k
 
 Exchange::WriteStatus Exchange::Write(std::string_view chunk) {
   assert(head_sent_);
+  auto lock = LockOutput();
   if (finished_ || failed_) return WriteStatus::kClosed;
   chunk = chunk.substr(0, Admit(chunk.size()));
   if (chunk.empty()) return WriteStatus::kOk;
-  if (encoded_.framing != BodyFraming::kChunked) return ToStatus(output_.Write({chunk}));
-  return ToStatus(output_.Write({ChunkSize(chunk.size()).view(), chunk, kChunkEnd}));
+  if (encoded_.framing != BodyFraming::kChunked) return ToStatus(output_.Write({chunk}), lock);
+  return ToStatus(output_.Write({ChunkSize(chunk.size()).view(), chunk, kChunkEnd}), lock);
 }
 
 Exchange::WriteStatus Exchange::SendFile(int file, off_t offset, std::uint64_t count) {
-  assert(head_sent_);
+  assert(head_sent_ && !output_.has_file());
+  auto lock = LockOutput();
   if (finished_ || failed_) return WriteStatus::kClosed;
   count = Admit(count);
   if (count == 0) return WriteStatus::kOk;
   if (encoded_.framing != BodyFraming::kChunked) {
-    return ToStatus(output_.WriteFile(file, offset, count));
+    return ToStatus(output_.WriteFile(file, offset, count), lock);
   }
   output_.queue().append(ChunkSize(count).view());
-  const WriteStatus status = ToStatus(output_.WriteFile(file, offset, count));
+  const WriteStatus status = ToStatus(output_.WriteFile(file, offset, count), lock);
   if (status == WriteStatus::kClosed) return status;
   output_.queue().append(kChunkEnd);
   return status;
@@ -92,39 +111,66 @@ std::uint64_t Exchange::Admit(std::uint64_t count) {
   return admitted;
 }
 
-Exchange::WriteStatus Exchange::ToStatus(Output::Progress progress) {
+Exchange::WriteStatus Exchange::ToStatus(Output::Progress progress,
+                                         std::unique_lock<std::mutex>& lock) {
   if (progress == Output::Progress::kFailed) failed_ = true;
   if (failed_) return WriteStatus::kClosed;
-  return output_.pending_bytes() > kHighWater ? WriteStatus::kFull : WriteStatus::kOk;
+  const bool pending = progress == Output::Progress::kBlocked;
+  if (pending && !finished_ && !output_shared_ && connection_->executes_on_another_thread()) {
+    lock.lock();  // until the caller is through with the output
+    output_shared_ = true;
+    connection_->OutputShared();
+  }
+  return output_.full() ? WriteStatus::kFull : WriteStatus::kOk;
 }
 
 bool Exchange::WaitForRoom(double timeout_s) {
   const int timeout_ms = timeout_s > 0 ? static_cast<int>(timeout_s * 1000) : -1;
-  while (!failed_) {
-    if (ToStatus(output_.Flush()) == WriteStatus::kClosed) break;
-    if (output_.pending_bytes() < kLowWater) return true;
+  while (true) {
+    {
+      auto lock = LockOutput();
+      if (failed_ || ToStatus(output_.Flush(), lock) == WriteStatus::kClosed) return false;
+      if (output_.has_room()) return true;
+    }
     pollfd socket{socket_, POLLOUT, 0};
-    if (::poll(&socket, 1, timeout_ms) == 0) failed_ = true;
+    if (::poll(&socket, 1, timeout_ms) != 0) continue;
+    const auto lock = LockOutput();
+    failed_ = true;
   }
-  return false;
+}
+
+void Exchange::FlushShared() {
+  const std::lock_guard lock(output_mutex_);
+  if (!failed_ && !output_.empty() && output_.Flush() == Output::Progress::kFailed) failed_ = true;
+}
+
+void Exchange::FailShared() {
+  const std::lock_guard lock(output_mutex_);
+  failed_ = true;
+}
+
+Exchange::Sending Exchange::SharedSending() {
+  const std::lock_guard lock(output_mutex_);
+  return {!output_.empty(), output_.bytes_sent()};
 }
 
 void Exchange::Finish() {
-  if (finished_ || failed_) return;
   if (!head_sent_) return SendError(500, "");
+  auto lock = LockOutput();
+  if (finished_ || failed_) return;
   if (shortfall() > 0) encoded_.keep_alive = false;
-  const bool chunked = encoded_.framing == BodyFraming::kChunked;
-  ToStatus(chunked ? output_.Write({kLastChunk}) : output_.Flush());
   finished_ = true;
+  const bool chunked = encoded_.framing == BodyFraming::kChunked;
+  ToStatus(chunked ? output_.Write({kLastChunk}) : output_.Flush(), lock);
 }
 
 void Exchange::Abort() {
+  const auto lock = LockOutput();
   failed_ = true;
 }
 
 void Exchange::SendError(int status, std::string_view detail) {
-  if (bytes_on_wire()) return Abort();
-  output_.Clear();
+  if (!ForgetHead()) return Abort();
   body_bytes_ = surplus_ = 0;
   may_keep_alive_ = false;
   const std::string page = ErrorPage(status, detail);
@@ -135,6 +181,13 @@ void Exchange::SendError(int status, std::string_view detail) {
   SendHead(head, page.size());
   Write(page);
   Finish();
+}
+
+bool Exchange::ForgetHead() {
+  const auto lock = LockOutput();
+  if (failed_ || output_.bytes_sent() > interim_bytes_ || output_.has_file()) return false;
+  output_.Truncate(interim_bytes_);
+  return true;
 }
 
 std::uint64_t Exchange::shortfall() const {

@@ -5,31 +5,38 @@
 // Every field belongs to the engine thread until Executor::Submit, to the one executor thread that
 // runs it from then until it calls Executor's completion (python/executor_*.cc), and to the engine
 // thread again after that. Nothing is locked: the hand-over (a queue with a mutex, or the same
-// thread) orders the memory. While the exchange runs the engine neither reads from nor writes to
-// the socket, and does not free the connection.
+// thread) orders the memory. While the exchange runs the engine does not read from the socket and
+// does not free the connection.
 //
 //   field                    engine thread               executor thread
 //   request, body, peer      writes before Submit        reads
 //   output                   flushes after completion    writes
 //   framing, counters        reads after completion      writes
 //   draining (atomic)        writes at any time          reads when the head is sent
+//
+// One exception: what a client does not take at once has to go on its way while the application is
+// busy with the rest (PEP 3333, "Buffering and Streaming"). When a write leaves something pending
+// and the executor has a thread of its own, the output and `failed_` are shared with the engine
+// thread from then on (OutputShared), and guarded by a mutex until the completion.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "engine/body_buffer.h"
 #include "engine/output.h"
+#include "http/proxy_header.h"
 #include "http/request_head.h"
 #include "http/response_head.h"
 #include "ipc/listeners.h"
 
 namespace gunid {
 
-// The other end of a connection; numeric. Both are "" / 0 for a Unix socket.
+// The other end of a connection; numeric. "" and 0 for a Unix socket.
 struct PeerAddress {
   std::string host;
   int port = 0;
@@ -41,7 +48,7 @@ class Exchange {
  public:
   enum class WriteStatus {
     kOk,
-    kFull,    // accepted, but much is pending: call WaitForRoom before writing more
+    kFull,    // accepted, but too much is pending: call WaitForRoom before writing more
     kClosed,  // the client is gone, or the response is complete already; nothing more will be sent
   };
 
@@ -52,16 +59,25 @@ class Exchange {
   [[nodiscard]] const ListenerAddress& listener() const { return *listener_; }
   [[nodiscard]] int socket() const { return socket_; }
 
+  // What a PROXY header said of the connection, or null.
+  [[nodiscard]] const ProxyHeader* proxy() const { return proxy_; }
+
   // Response: SendHead, any number of Write or one SendFile, then Finish or Abort. Executor thread.
+  //
+  // Before the head, any number of times: an interim 103 response (RFC 8297), sent at once. Does
+  // nothing once the head was sent, or for a client of HTTP/1.0.
+  WriteStatus SendEarlyHints(const ResponseFields& fields);
   //
   // `known_length`: of the whole body where the application's iterable tells it (a list of one
   // item). The head is kept and goes out with the first bytes of the body.
   void SendHead(const ResponseHead& head, std::optional<std::uint64_t> known_length);
   WriteStatus Write(std::string_view chunk);
   // `count` bytes of a regular file from `offset`, by sendfile. The caller keeps the descriptor.
+  // Only as the first of the body: see can_send_file().
+  [[nodiscard]] bool can_send_file() const { return !head_sent_; }
   WriteStatus SendFile(int file, off_t offset, std::uint64_t count);
-  // Blocks until most of what is pending has been sent. False: the client is gone or took nothing
-  // for `timeout_s`. To be called without the GIL.
+  // Blocks until there is room for more. False: the client is gone or took nothing for `timeout_s`.
+  // To be called without the GIL.
   bool WaitForRoom(double timeout_s);
   // The body is complete. A body shorter than its Content-Length closes the connection; see
   // shortfall().
@@ -74,7 +90,6 @@ class Exchange {
   void SendError(int status, std::string_view detail);
 
   [[nodiscard]] bool head_sent() const { return head_sent_; }  // SendHead was called
-  [[nodiscard]] bool bytes_on_wire() const { return output_.bytes_sent() > 0; }
   [[nodiscard]] int status() const { return status_; }
   [[nodiscard]] BodyFraming framing() const { return encoded_.framing; }
   [[nodiscard]] std::uint64_t body_bytes() const {
@@ -92,16 +107,33 @@ class Exchange {
   // only borrowed.
   void Start(const RequestHead& request, bool may_keep_alive);
 
-  WriteStatus ToStatus(Output::Progress progress);
+  // Engine thread, while the executor runs and after OutputShared: writes what is pending.
+  void FlushShared();
+  // Engine thread, likewise: the client takes nothing, or is gone.
+  void FailShared();
+  struct Sending {
+    bool pending;
+    std::uint64_t bytes_sent;
+  };
+  [[nodiscard]] Sending SharedSending();
+
+  [[nodiscard]] std::unique_lock<std::mutex> LockOutput();
+  // Takes back what is queued of the final response; false if some of it is on its way.
+  bool ForgetHead();
+  WriteStatus ToStatus(Output::Progress progress, std::unique_lock<std::mutex>& lock);
   // How much of `count` bytes more the framing lets through; counts the rest as surplus.
   std::uint64_t Admit(std::uint64_t count);
 
   const RequestHead* request_ = nullptr;
   const PeerAddress* peer_ = nullptr;
   const ListenerAddress* listener_ = nullptr;
+  const ProxyHeader* proxy_ = nullptr;
   int socket_ = -1;
   BodyBuffer body_;
   Output output_;
+  std::mutex output_mutex_;     // locked only while output_shared_
+  bool output_shared_ = false;  // written by the executor thread
+  std::uint64_t interim_bytes_ = 0;
   EncodedHead encoded_;
   int status_ = 0;
   std::uint64_t body_bytes_ = 0;

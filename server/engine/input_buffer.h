@@ -37,9 +37,7 @@ class InputBuffer {
   std::span<char> MakeRoom(RequestParser& parser);
   void Received(std::size_t count) { size_ += count; }
 
-  [[nodiscard]] std::string_view unparsed() const {
-    return {data_.get() + parsed_, size_ - parsed_};
-  }
+  [[nodiscard]] std::span<char> unparsed() { return {data_.get() + parsed_, size_ - parsed_}; }
   [[nodiscard]] bool has_unparsed() const { return parsed_ < size_; }
   void Parsed(std::size_t count) { parsed_ += count; }
 

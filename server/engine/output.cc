@@ -1,6 +1,7 @@
 #include "engine/output.h"
 
 #include <fcntl.h>
+#include <spdlog/spdlog.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -9,12 +10,15 @@
 #include <array>
 #include <cassert>
 #include <cerrno>
+#include <utility>
+
+#include "engine/temporary_file.h"
 
 namespace gunid {
 namespace {
 
 constexpr std::size_t kMaxParts = 3;
-constexpr std::size_t kKeptCapacity = 4096;         // of an idle connection
+constexpr std::size_t kKeptCapacity = 512;          // of an idle connection
 constexpr std::uint64_t kMaxSendfile = 0x7ffff000;  // what one call transfers at most
 
 ssize_t SendParts(int socket, iovec* parts, std::size_t count) {
@@ -40,14 +44,15 @@ bool WouldBlock() {
 
 Output::Progress Output::Write(std::initializer_list<std::string_view> parts) {
   assert(parts.size() <= kMaxParts);
-  if (file_left_ > 0) {
-    for (const std::string_view part : parts) after_file_.append(part);
+  if (file_) {
+    for (const std::string_view part : parts) Keep(part);
     return Flush();
   }
   std::array<iovec, kMaxParts + 1> vectors;
   std::size_t count = 0;
-  if (offset_ < pending_.size())
+  if (offset_ < pending_.size()) {
     vectors[count++] = ToIovec(std::string_view(pending_).substr(offset_));
+  }
   for (const std::string_view part : parts) vectors[count++] = ToIovec(part);
   const ssize_t sent = SendParts(socket_, vectors.data(), count);
   if (sent < 0 && !WouldBlock()) return Progress::kFailed;
@@ -60,13 +65,54 @@ Output::Progress Output::Write(std::initializer_list<std::string_view> parts) {
     const std::size_t from_part = std::min(left, part.size());
     bytes_sent_ += from_part;
     left -= from_part;
-    pending_.append(part.substr(from_part));
+    Keep(part.substr(from_part));
   }
   return empty() ? Progress::kDone : Progress::kBlocked;
 }
 
+void Output::Keep(std::string_view bytes) {
+  if (bytes.empty()) return;
+  const bool fits = queue().size() + bytes.size() <= kMemoryLimit;
+  if (!fits && (spilling_ || OpenSpillFile())) {
+    SpillToFile(bytes);
+  } else {
+    queue().append(bytes);
+  }
+}
+
+bool Output::OpenSpillFile() {
+  if (file_ || spill_failed_) return false;
+  Result<UniqueFd> file = OpenTemporaryFile();
+  if (!file) {
+    spdlog::error("a response stays in memory: {}", file.error().message);
+    spill_failed_ = true;
+    return false;
+  }
+  file_ = std::move(*file);
+  file_offset_ = 0;
+  spilling_ = true;
+  return true;
+}
+
+// Where the disk is full the bytes stay in memory, and full() holds the application up.
+void Output::SpillToFile(std::string_view bytes) {
+  for (const std::string_view part : {std::string_view(after_file_), bytes}) {
+    const Status written = WriteAt(file_.get(), part, static_cast<off_t>(file_end()));
+    if (!written) {
+      if (!std::exchange(spill_failed_, true)) {
+        spdlog::error("a response stays in memory: {}", written.error().message);
+      }
+      if (part.data() == bytes.data()) after_file_.clear();
+      after_file_.append(bytes);
+      return;
+    }
+    file_left_ += part.size();
+  }
+  after_file_.clear();
+}
+
 Output::Progress Output::WriteFile(int file, off_t offset, std::uint64_t count) {
-  assert(file_left_ == 0);
+  assert(!file_);
   Progress progress = FlushBytes(count > 0 ? MSG_MORE : 0);
   file_offset_ = offset;
   file_left_ = count;
@@ -79,13 +125,22 @@ Output::Progress Output::WriteFile(int file, off_t offset, std::uint64_t count) 
 }
 
 Output::Progress Output::Flush() {
-  Progress progress = FlushBytes(file_left_ > 0 ? MSG_MORE : 0);
-  if (progress != Progress::kDone || file_left_ == 0) return progress;
-  progress = FlushFile(file_.get());
-  if (progress != Progress::kDone) return progress;
-  file_.Reset();
-  pending_.swap(after_file_);
-  return FlushBytes(0);
+  while (true) {
+    Progress progress = FlushBytes(file_left_ > 0 ? MSG_MORE : 0);
+    if (progress != Progress::kDone || !file_) return progress;
+    progress = FlushFile(file_.get());
+    if (progress != Progress::kDone) return progress;
+    CloseFile();
+    pending_.swap(after_file_);
+  }
+}
+
+bool Output::full() const {
+  return memory_bytes() > 4 * kMemoryLimit || (spilling_ && file_end() >= kFileLimit);
+}
+
+bool Output::has_room() const {
+  return memory_bytes() <= kMemoryLimit && !(spilling_ && file_end() >= kFileLimit);
 }
 
 Output::Progress Output::FlushBytes(int flags) {
@@ -125,14 +180,25 @@ void Output::Sent(std::size_t count) {
   offset_ = 0;
 }
 
+void Output::CloseFile() {
+  file_.Reset();
+  spilling_ = false;
+  file_left_ = 0;
+}
+
+void Output::Truncate(std::uint64_t total) {
+  assert(bytes_sent_ <= total && total <= total_bytes() && !file_);
+  pending_.resize(offset_ + static_cast<std::size_t>(total - bytes_sent_));
+}
+
 void Output::Clear() {
   for (std::string* bytes : {&pending_, &after_file_}) {
     bytes->clear();
     if (bytes->capacity() > kKeptCapacity) bytes->shrink_to_fit();
   }
   offset_ = 0;
-  file_.Reset();
-  file_left_ = 0;
+  CloseFile();
+  spill_failed_ = false;
   bytes_sent_ = 0;
 }
 

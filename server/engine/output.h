@@ -1,6 +1,9 @@
-// What still has to be written to one client: bytes, then at most one region of a file, then the
-// bytes that follow it. Used by one thread at a time: the executor's while the exchange runs, the
-// engine's afterwards.
+// What still has to be written to one client: bytes in memory, then a region of a file, then the
+// bytes that follow it. Used by one thread at a time; see engine/exchange.h.
+//
+// The file is either the application's own (WriteFile), or a temporary one that takes what a slow
+// client leaves pending beyond kMemoryLimit, so that neither memory nor the application has to wait
+// for it.
 #pragma once
 
 #include <sys/types.h>
@@ -16,46 +19,62 @@ namespace gunid {
 
 class Output {
  public:
-  enum class Progress {
-    kDone,
-    kBlocked,
-    kFailed
-  };  // all written; the socket is full; the client is gone
+  // All written; the socket is full; the client is gone.
+  enum class Progress { kDone, kBlocked, kFailed };
+
+  static constexpr std::size_t kMemoryLimit = 64 * 1024;
+  static constexpr std::uint64_t kFileLimit = 64 * 1024 * 1024;  // of the temporary file
 
   void Attach(int socket) { socket_ = socket; }
 
   // What is appended here goes out with the next write: a response head waits for the first of its
   // body.
-  std::string& queue() { return file_left_ > 0 ? after_file_ : pending_; }
+  std::string& queue() { return file_ ? after_file_ : pending_; }
   // Sends what is queued and then `parts` (at most three), with one system call where the socket
   // takes it all; keeps the rest.
   Progress Write(std::initializer_list<std::string_view> parts);
   // Sends what is queued, then `count` bytes of `file` from `offset`; the descriptor is duplicated
-  // where some of it must wait. Only one such region can be pending.
+  // where some of it must wait. Not while a file is pending already.
   Progress WriteFile(int file, off_t offset, std::uint64_t count);
   // Sends what is queued and pending.
   Progress Flush();
 
-  [[nodiscard]] bool empty() const { return pending_bytes() == 0 && file_left_ == 0; }
-  // In memory: a region of a file that is pending costs none.
-  [[nodiscard]] std::size_t pending_bytes() const {
-    return pending_.size() - offset_ + after_file_.size();
-  }
+  [[nodiscard]] bool empty() const { return pending_bytes() == 0; }
+  [[nodiscard]] bool has_file() const { return static_cast<bool>(file_); }
+  [[nodiscard]] std::uint64_t pending_bytes() const { return memory_bytes() + file_left_; }
   [[nodiscard]] std::uint64_t bytes_sent() const { return bytes_sent_; }  // since Clear()
-  [[nodiscard]] std::uint64_t total_bytes() const {                       // sent or pending
-    return bytes_sent_ + pending_bytes() + file_left_;
-  }
+  [[nodiscard]] std::uint64_t total_bytes() const { return bytes_sent_ + pending_bytes(); }
+
+  // Nothing more should be written until there is room: the temporary file is at its limit, or it
+  // cannot take what is pending.
+  [[nodiscard]] bool full() const;
+  [[nodiscard]] bool has_room() const;
+
+  // Forgets what has been queued after the first `total` bytes; none of it was sent.
+  void Truncate(std::uint64_t total);
   void Clear();
 
  private:
+  [[nodiscard]] std::size_t memory_bytes() const {
+    return pending_.size() - offset_ + after_file_.size();
+  }
+  [[nodiscard]] std::uint64_t file_end() const {
+    return static_cast<std::uint64_t>(file_offset_) + file_left_;
+  }
+  void Keep(std::string_view bytes);
+  bool OpenSpillFile();
+  void SpillToFile(std::string_view bytes);
   Progress FlushBytes(int flags);
   Progress FlushFile(int file);
+  void CloseFile();
   void Sent(std::size_t count);
 
   int socket_ = -1;  // the connection's
   std::string pending_;
   std::size_t offset_ = 0;  // of pending_ that has been sent
   UniqueFd file_;
+  bool spilling_ = false;  // file_ is the temporary one
+  bool spill_failed_ = false;
   off_t file_offset_ = 0;
   std::uint64_t file_left_ = 0;
   std::string after_file_;

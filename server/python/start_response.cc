@@ -3,8 +3,10 @@
 #include <structmember.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <string_view>
+#include <thread>
 
 #include "http/field_syntax.h"
 #include "python/gil.h"
@@ -13,6 +15,10 @@
 
 namespace gunid {
 namespace {
+
+// Some of it will most likely go to a temporary file.
+constexpr std::size_t kLargeWrite = 64 * 1024;
+constexpr std::chrono::milliseconds kWriterPoll(1);
 
 bool Raise(PyObject* type, const char* message) {
   PyErr_SetString(type, message);
@@ -49,7 +55,7 @@ bool CheckHeader(std::string_view name, std::string_view value, PyObject* item) 
   return false;
 }
 
-bool AddHeader(PyObject* item, ResponseHead& head) {
+bool AddHeader(PyObject* item, ResponseFields& fields) {
   if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) {
     PyErr_Format(PyExc_TypeError, "a header must be a tuple (name, value), not %R", item);
     return false;
@@ -57,7 +63,19 @@ bool AddHeader(PyObject* item, ResponseHead& head) {
   const auto name = NativeString(PyTuple_GET_ITEM(item, 0), "header name");
   const auto value = name ? NativeString(PyTuple_GET_ITEM(item, 1), "header value") : std::nullopt;
   if (!value || !CheckHeader(*name, *value, item)) return false;
-  head.headers.emplace_back(*name, *value);
+  fields.emplace_back(*name, *value);
+  return true;
+}
+
+bool AddHeaders(PyObject* headers, ResponseFields& fields) {
+  const PyRef items =
+      PyRef::Steal(PySequence_Fast(headers, "response headers must be a list of tuples"));
+  if (!items) return false;
+  const Py_ssize_t count = PySequence_Fast_GET_SIZE(items.get());
+  fields.reserve(static_cast<std::size_t>(count));
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    if (!AddHeader(PySequence_Fast_GET_ITEM(items.get(), i), fields)) return false;
+  }
   return true;
 }
 
@@ -81,6 +99,22 @@ bool IsExcInfo(PyObject* object) {
 
 }  // namespace
 
+class WsgiResponse::GilReleasedForWrite {
+ public:
+  explicit GilReleasedForWrite(WsgiResponse& response) : response_(response) {
+    response_.writing_ = true;
+    released_.emplace();
+  }
+  ~GilReleasedForWrite() {
+    released_.reset();
+    response_.writing_ = false;
+  }
+
+ private:
+  WsgiResponse& response_;
+  std::optional<GilReleased> released_;
+};
+
 bool WsgiResponse::Start(PyObject* status, PyObject* headers, PyObject* exc_info) {
   if (exc_info != Py_None) {
     if (!IsExcInfo(exc_info)) {
@@ -95,20 +129,19 @@ bool WsgiResponse::Start(PyObject* status, PyObject* headers, PyObject* exc_info
 
 bool WsgiResponse::SetHead(PyObject* status, PyObject* headers) {
   ResponseHead head;
-  if (!SetStatus(status, head)) return false;
-  const PyRef items =
-      PyRef::Steal(PySequence_Fast(headers, "response headers must be a list of tuples"));
-  if (!items) return false;
-  const Py_ssize_t count = PySequence_Fast_GET_SIZE(items.get());
-  head.headers.reserve(static_cast<std::size_t>(count));
-  for (Py_ssize_t i = 0; i < count; ++i) {
-    if (!AddHeader(PySequence_Fast_GET_ITEM(items.get(), i), head)) return false;
-  }
+  if (!SetStatus(status, head) || !AddHeaders(headers, head.headers)) return false;
   if (!HasSoundContentLength(head)) {
     return Raise(PyExc_ValueError, "Content-Length must be given once, as a whole number");
   }
   head_ = std::move(head);
   started_ = true;
+  return true;
+}
+
+bool WsgiResponse::SendEarlyHints(PyObject* headers) {
+  ResponseFields fields;
+  if (!AddHeaders(headers, fields)) return false;
+  closed_ = exchange_.SendEarlyHints(fields) == Exchange::WriteStatus::kClosed;
   return true;
 }
 
@@ -129,24 +162,35 @@ bool WsgiResponse::Write(PyObject* chunk, std::optional<std::uint64_t> known_len
   }
   const std::string_view bytes(PyBytes_AS_STRING(chunk),
                                static_cast<std::size_t>(PyBytes_GET_SIZE(chunk)));
+  if (writing_) return Raise(PyExc_RuntimeError, "write() was called by two threads at once");
   if (bytes.empty() || closed_) return true;
   if (!SendHead(known_length)) return false;
-  const Exchange::WriteStatus status = exchange_.Write(bytes);
-  if (status == Exchange::WriteStatus::kFull) {
-    const GilReleased released;
+  if (full_) {
+    const GilReleasedForWrite released(*this);
     closed_ = !exchange_.WaitForRoom(write_timeout_s_);
-  } else {
-    closed_ = status == Exchange::WriteStatus::kClosed;
+    if (closed_) return true;
   }
+  std::optional<GilReleasedForWrite> released;
+  if (bytes.size() >= kLargeWrite) released.emplace(*this);
+  const Exchange::WriteStatus status = exchange_.Write(bytes);
+  full_ = status == Exchange::WriteStatus::kFull;
+  closed_ = status == Exchange::WriteStatus::kClosed;
   return true;
 }
 
 bool WsgiResponse::SendFile(const FileRegion& file) {
   if (!SendHead(file.size)) return false;
   const std::uint64_t count = std::min(file.size, DeclaredLength().value_or(file.size));
-  const GilReleased released;  // the file may have to be read from a disk
+  const GilReleasedForWrite released(*this);  // the file may have to be read from a disk
   closed_ = exchange_.SendFile(file.fd, file.offset, count) == Exchange::WriteStatus::kClosed;
   return true;
+}
+
+void WsgiResponse::WaitForWriters() const {
+  while (writing_) {
+    const GilReleased released;
+    std::this_thread::sleep_for(kWriterPoll);
+  }
 }
 
 bool WsgiResponse::wants_more() const {
@@ -192,6 +236,18 @@ PyObject* WriteMethod(PyObject* self, PyObject* data) {
 }
 
 PyMethodDef kWrite = {"write", WriteMethod, METH_O, "write(data): sends bytes to the client."};
+
+PyObject* EarlyHintsMethod(PyObject* self, PyObject* headers) {
+  return GuardCallback<PyObject*>(nullptr, [&]() -> PyObject* {
+    WsgiResponse* const response = Response(self);
+    if (response == nullptr || !response->SendEarlyHints(headers)) return nullptr;
+    Py_RETURN_NONE;
+  });
+}
+
+PyMethodDef kEarlyHints = {
+    "early_hints", EarlyHintsMethod, METH_O,
+    "early_hints(headers): sends a 103 response with a list of tuples (name, value)."};
 
 // exc_info is the third argument, or a keyword. Returns null with TypeError.
 PyObject* ExcInfoArgument(PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
@@ -260,6 +316,10 @@ PyRef NewStartResponse(const PyRef& type, WsgiResponse& response) {
     self->response = &response;
   }
   return callable;
+}
+
+PyRef NewEarlyHints(const PyRef& start_response) {
+  return PyRef::Steal(PyCFunction_New(&kEarlyHints, start_response.get()));
 }
 
 void DetachStartResponse(const PyRef& start_response) {

@@ -1,5 +1,5 @@
-// The application's side of a response (PEP 3333): start_response() and the write() it returns. GIL
-// held, but while a write waits for the client.
+// The application's side of a response (PEP 3333): start_response() and the write() it returns, and
+// wsgi.early_hints(). GIL held, but while a write is large or waits for the client.
 #pragma once
 
 #include <cstdint>
@@ -23,13 +23,18 @@ class WsgiResponse {
   // head was sent.
   bool Start(PyObject* status, PyObject* headers, PyObject* exc_info);
 
+  // Sends a 103 (Early Hints) response with these headers; nothing if the head was sent or the
+  // client cannot understand it. Gunicorn's wsgi.early_hints.
+  bool SendEarlyHints(PyObject* headers);
+
   // Sends the head, once. `known_length`: of the whole body, if it is known.
   bool SendHead(std::optional<std::uint64_t> known_length);
 
   // Sends a chunk, which must be bytes; an empty one does nothing. The head goes first.
   bool Write(PyObject* chunk, std::optional<std::uint64_t> known_length = std::nullopt);
 
-  // Sends the head and a file as the body, as far as the declared Content-Length goes.
+  // Sends the head and a file as the body, as far as the declared Content-Length goes. Not after a
+  // write().
   bool SendFile(const FileRegion& file);
 
   // The client is gone, or has not taken anything for too long.
@@ -39,7 +44,13 @@ class WsgiResponse {
   // declared, or asked for the head only.
   [[nodiscard]] bool wants_more() const;
 
+  // Waits for a write() that another thread of the application has under way. The object must not
+  // be destroyed before.
+  void WaitForWriters() const;
+
  private:
+  class GilReleasedForWrite;
+
   bool SetHead(PyObject* status, PyObject* headers);
   [[nodiscard]] std::optional<std::uint64_t> DeclaredLength() const;
 
@@ -48,6 +59,8 @@ class WsgiResponse {
   ResponseHead head_;
   bool started_ = false;
   bool closed_ = false;
+  bool full_ = false;     // wait for room before the next write
+  bool writing_ = false;  // a thread is in a write and has given up the GIL
 };
 
 // The callable that is the application's second argument. Each returns nothing with a Python
@@ -55,7 +68,10 @@ class WsgiResponse {
 PyRef MakeStartResponseType();
 PyRef NewStartResponse(const PyRef& type, WsgiResponse& response);
 
-// The request is over: from now on start_response and write raise RuntimeError.
+// The callable for wsgi.early_hints, which goes with that start_response.
+PyRef NewEarlyHints(const PyRef& start_response);
+
+// The request is over: from now on start_response, write and early_hints raise RuntimeError.
 void DetachStartResponse(const PyRef& start_response);
 
 }  // namespace gunid

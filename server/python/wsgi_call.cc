@@ -123,7 +123,7 @@ struct WsgiCall::Impl {
 
   bool Create();
   PyRef CallApplication(Exchange& exchange, const PyRef& input, const PyRef& start_response);
-  bool SendBody(PyObject* result, WsgiResponse& response) const;
+  bool SendBody(PyObject* result, const Exchange& exchange, WsgiResponse& response) const;
   void RunApplication(Exchange& exchange, WsgiResponse& response, const PyRef& input,
                       const PyRef& start_response);
 };
@@ -137,14 +137,17 @@ bool WsgiCall::Impl::Create() {
 
 PyRef WsgiCall::Impl::CallApplication(Exchange& exchange, const PyRef& input,
                                       const PyRef& start_response) {
-  const PyRef variables = environ.Build(exchange, input);
+  const PyRef early_hints = NewEarlyHints(start_response);
+  const PyRef variables = early_hints ? environ.Build(exchange, input, early_hints) : PyRef();
   if (!variables) return {};
   PyObject* const arguments[] = {variables.get(), start_response.get()};
   return PyRef::Steal(PyObject_Vectorcall(application.get(), arguments, 2, nullptr));
 }
 
-bool WsgiCall::Impl::SendBody(PyObject* result, WsgiResponse& response) const {
-  const auto file = options.sendfile ? file_wrapper.Region(result) : std::nullopt;
+bool WsgiCall::Impl::SendBody(PyObject* result, const Exchange& exchange,
+                              WsgiResponse& response) const {
+  const bool may_send_file = options.sendfile && exchange.can_send_file();
+  const auto file = may_send_file ? file_wrapper.Region(result) : std::nullopt;
   const bool sent = file                      ? response.SendFile(*file)
                     : IsPlainSequence(result) ? SendSequence(result, response)
                                               : SendIterable(result, response);
@@ -155,7 +158,7 @@ void WsgiCall::Impl::RunApplication(Exchange& exchange, WsgiResponse& response, 
                                     const PyRef& start_response) {
   const PyRef result = start_response ? CallApplication(exchange, input, start_response) : PyRef();
   LeaveForkedChild();
-  const bool sent = result && SendBody(result.get(), response);
+  const bool sent = result && SendBody(result.get(), exchange, response);
   LeaveForkedChild();
   if (sent) {
     Succeed(exchange, response);
@@ -185,6 +188,7 @@ void WsgiCall::Run(Exchange& exchange) {
   impl_->RunApplication(exchange, response, input, start_response);
   DetachWsgiInput(input);
   DetachStartResponse(start_response);
+  response.WaitForWriters();
 }
 
 }  // namespace gunid

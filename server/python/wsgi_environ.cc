@@ -110,14 +110,20 @@ bool IsLeftOut(std::string_view name) {
          name.find('_') != std::string_view::npos;
 }
 
+// SCRIPT_NAME ends in none (PEP 3333).
+std::string_view WithoutTrailingSlashes(std::string_view path) {
+  while (path.ends_with('/')) path.remove_suffix(1);
+  return path;
+}
+
 struct HostAndPort {
   std::string_view host;
   std::string_view port;
 };
 
 // Of a Host field; the defaults for what it lacks.
-HostAndPort SplitHost(std::string_view field) {
-  HostAndPort split{field, "80"};
+HostAndPort SplitHost(std::string_view field, bool secure) {
+  HostAndPort split{field, secure ? "443" : "80"};
   const std::size_t colon = field.rfind(':');
   if (colon != std::string_view::npos && field.find(']', colon) == std::string_view::npos) {
     split.host = field.substr(0, colon);
@@ -146,7 +152,10 @@ bool WsgiEnviron::CreateKeys() {
       {&keys_.server_protocol, "SERVER_PROTOCOL"}, {&keys_.server_name, "SERVER_NAME"},
       {&keys_.server_port, "SERVER_PORT"},         {&keys_.remote_addr, "REMOTE_ADDR"},
       {&keys_.remote_port, "REMOTE_PORT"},         {&keys_.content_length, "CONTENT_LENGTH"},
-      {&keys_.wsgi_input, "wsgi.input"},
+      {&keys_.script_name, "SCRIPT_NAME"},         {&keys_.url_scheme, "wsgi.url_scheme"},
+      {&keys_.wsgi_input, "wsgi.input"},           {&keys_.early_hints, "wsgi.early_hints"},
+      {&keys_.proxy_protocol, "PROXY_PROTOCOL"},   {&keys_.proxy_addr, "PROXY_ADDR"},
+      {&keys_.proxy_port, "PROXY_PORT"},           {&keys_.https, "https"},
   };
   for (const auto& [key, name] : names) {
     *key = Interned(name);
@@ -164,7 +173,7 @@ bool WsgiEnviron::ReadScriptName() {
               : PyRef();
   if (!value || !PyBytes_Check(value.get())) return false;
   script_name_ = PyBytes_AS_STRING(value.get());
-  while (script_name_.ends_with('/')) script_name_.pop_back();
+  script_name_ = WithoutTrailingSlashes(script_name_);
   return true;
 }
 
@@ -200,13 +209,14 @@ PyRef WsgiEnviron::BaseOf(const ListenerAddress& listener) {
   return base;
 }
 
-PyRef WsgiEnviron::Build(Exchange& exchange, const PyRef& input) {
+PyRef WsgiEnviron::Build(Exchange& exchange, const PyRef& input, const PyRef& early_hints) {
   const RequestHead& request = exchange.request();
   const PyRef base = BaseOf(exchange.listener());
   PyRef environ = base ? PyRef::Steal(PyDict_Copy(base.get())) : PyRef();
   if (!environ || !Set(environ.get(), keys_.wsgi_input, input) ||
-      !SetRequestLine(environ.get(), request) || !SetPeer(environ.get(), exchange) ||
-      !SetHeaders(environ.get(), request)) {
+      !Set(environ.get(), keys_.early_hints, early_hints) ||
+      !SetRequestLine(environ.get(), request) || !SetForwarded(environ.get(), request) ||
+      !SetPeer(environ.get(), exchange) || !SetHeaders(environ.get(), request)) {
     return {};
   }
   if ((request.chunked || request.content_length) &&
@@ -227,28 +237,45 @@ bool WsgiEnviron::SetRequestLine(PyObject* environ, const RequestHead& request) 
          Set(environ, keys_.query_string, Text(target->query)) &&
          Set(environ, keys_.server_protocol,
              Text(request.minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1")) &&
-         SetPath(environ, target->path);
+         SetPath(environ, request, target->path);
 }
 
-bool WsgiEnviron::SetPath(PyObject* environ, std::string_view encoded_path) {
-  if (script_name_.empty() && encoded_path.find('%') == std::string_view::npos) {
+bool WsgiEnviron::SetPath(PyObject* environ, const RequestHead& request,
+                          std::string_view encoded_path) {
+  const std::string_view mount =
+      request.script_name ? WithoutTrailingSlashes(*request.script_name) : script_name_;
+  if (mount.empty() && encoded_path.find('%') == std::string_view::npos) {
     return Set(environ, keys_.path_info, Text(encoded_path));
   }
   const std::string path = PercentDecode(encoded_path);
-  const std::size_t prefix = script_name_.size();
-  if (path.starts_with(script_name_) &&
-      (prefix == 0 || path.size() == prefix || path[prefix] == '/')) {
+  const std::size_t prefix = mount.size();
+  if (path.starts_with(mount) && (prefix == 0 || path.size() == prefix || path[prefix] == '/')) {
     return Set(environ, keys_.path_info, Latin1(std::string_view(path).substr(prefix)));
   }
   PyErr_Format(PyExc_ValueError, "the request path does not start with SCRIPT_NAME '%s'",
-               script_name_.c_str());
+               std::string(mount).c_str());
   return false;
+}
+
+bool WsgiEnviron::SetForwarded(PyObject* environ, const RequestHead& request) {
+  if (request.secure && !Set(environ, keys_.url_scheme, keys_.https)) return false;
+  return !request.script_name ||
+         Set(environ, keys_.script_name, Latin1(WithoutTrailingSlashes(*request.script_name)));
+}
+
+bool WsgiEnviron::SetProxy(PyObject* environ, const ProxyHeader& proxy) {
+  return Set(environ, keys_.proxy_protocol, Latin1(proxy.protocol)) &&
+         Set(environ, keys_.proxy_addr, Latin1(proxy.proxy_host)) &&
+         Set(environ, keys_.proxy_port, Latin1(std::to_string(proxy.proxy_port)));
 }
 
 bool WsgiEnviron::SetPeer(PyObject* environ, const Exchange& exchange) {
   if (!Set(environ, keys_.remote_addr, Text(exchange.peer().host))) return false;
+  const ProxyHeader* const proxy = exchange.proxy();
+  if (proxy != nullptr && !SetProxy(environ, *proxy)) return false;
   if (exchange.listener().family == ListenerAddress::Family::kUnix) {
-    return SetUnixServer(environ, exchange.request());
+    if (!SetUnixServer(environ, exchange.request())) return false;
+    if (proxy == nullptr) return true;  // such a peer has no port
   }
   return Set(environ, keys_.remote_port, Latin1(std::to_string(exchange.peer().port)));
 }
@@ -256,7 +283,7 @@ bool WsgiEnviron::SetPeer(PyObject* environ, const Exchange& exchange) {
 // A Unix socket has neither name nor port, and PEP 3333 allows neither to be empty: they are the
 // client's word.
 bool WsgiEnviron::SetUnixServer(PyObject* environ, const RequestHead& request) {
-  const HostAndPort server = SplitHost(request.Find("Host").value_or(""));
+  const HostAndPort server = SplitHost(request.Find("Host").value_or(""), request.secure);
   return Set(environ, keys_.server_name, Latin1(server.host)) &&
          Set(environ, keys_.server_port, Latin1(server.port));
 }

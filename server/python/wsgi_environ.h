@@ -21,9 +21,9 @@ class WsgiEnviron {
   // False with a Python exception set.
   bool Create(const WsgiOptions& options, PyObject* file_wrapper);
 
-  // The environ of one request, with `input` as its wsgi.input; nothing with a Python exception
-  // set.
-  PyRef Build(Exchange& exchange, const PyRef& input);
+  // The environ of one request, with its wsgi.input and wsgi.early_hints; nothing with a Python
+  // exception set.
+  PyRef Build(Exchange& exchange, const PyRef& input, const PyRef& early_hints);
 
  private:
   // What to do with a request header field.
@@ -46,7 +46,9 @@ class WsgiEnviron {
   bool ReadScriptName();
   PyRef BaseOf(const ListenerAddress& listener);
   bool SetRequestLine(PyObject* environ, const RequestHead& request);
-  bool SetPath(PyObject* environ, std::string_view encoded_path);
+  bool SetPath(PyObject* environ, const RequestHead& request, std::string_view encoded_path);
+  bool SetForwarded(PyObject* environ, const RequestHead& request);
+  bool SetProxy(PyObject* environ, const ProxyHeader& proxy);
   bool SetPeer(PyObject* environ, const Exchange& exchange);
   bool SetHeaders(PyObject* environ, const RequestHead& request);
   bool SetUnixServer(PyObject* environ, const RequestHead& request);
@@ -55,7 +57,8 @@ class WsgiEnviron {
 
   struct Keys {
     PyRef request_method, path_info, query_string, raw_uri, server_protocol, server_name,
-        server_port, remote_addr, remote_port, content_length, wsgi_input;
+        server_port, remote_addr, remote_port, content_length, script_name, url_scheme, wsgi_input,
+        early_hints, proxy_protocol, proxy_addr, proxy_port, https;
   };
 
   Keys keys_;

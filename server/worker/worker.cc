@@ -2,10 +2,13 @@
 
 #include <spdlog/spdlog.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <initializer_list>
 #include <memory>
 #include <random>
 #include <variant>
@@ -14,6 +17,7 @@
 #include "base/log.h"
 #include "engine/engine.h"
 #include "gunid/exit_codes.h"
+#include "http/field_syntax.h"
 #include "python/app_loader.h"
 #include "python/executor_inline.h"
 #include "python/executor_threads.h"
@@ -39,12 +43,80 @@ class Lifeline : public EventHandler {
   int fd_;
 };
 
+template <class Choice>
+Choice ChoiceOf(std::string_view text,
+                std::initializer_list<std::pair<std::string_view, Choice>> choices) {
+  for (const auto& [name, choice] : choices) {
+    if (name == text) return choice;
+  }
+  return choices.begin()->second;  // the settings table lets no other text through
+}
+
+std::vector<std::string> SplitNames(std::string_view list) {
+  std::vector<std::string> names;
+  while (!list.empty()) {
+    const std::size_t comma = list.find(',');
+    const std::string_view name = TrimWhitespace(list.substr(0, comma));
+    if (!name.empty()) names.emplace_back(name);
+    list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
+  }
+  return names;
+}
+
+// The settings table has judged the list already.
+IpNetworks NetworksOf(const std::string& list) {
+  Result<IpNetworks> networks = IpNetworks::Parse(list);
+  return networks ? std::move(*networks) : IpNetworks();
+}
+
+ForwardingRules ForwardingRulesFrom(const Settings& settings) {
+  return {.header_map =
+              ChoiceOf<HeaderMap>(settings.header_map, {{"drop", HeaderMap::kDrop},
+                                                        {"refuse", HeaderMap::kRefuse},
+                                                        {"dangerous", HeaderMap::kDangerous}}),
+          .forwarder_headers = SplitNames(settings.forwarder_headers),
+          .secure_scheme_headers = {settings.secure_scheme_headers.begin(),
+                                    settings.secure_scheme_headers.end()}};
+}
+
 EngineOptions EngineOptionsFrom(const Settings& settings) {
-  return {.limits = {.line = static_cast<std::size_t>(settings.limit_request_line),
-                     .fields = static_cast<std::size_t>(settings.limit_request_fields),
-                     .field_size = static_cast<std::size_t>(settings.limit_request_field_size)},
-          .max_connections = static_cast<int>(settings.worker_connections),
-          .keepalive_s = settings.keepalive};
+  return {
+      .limits = {.line = static_cast<std::size_t>(settings.limit_request_line),
+                 .fields = static_cast<std::size_t>(settings.limit_request_fields),
+                 .field_size = static_cast<std::size_t>(settings.limit_request_field_size),
+                 .body = static_cast<std::uint64_t>(settings.limit_request_body)},
+      .laxity = {.permit_obsolete_folding = settings.permit_obsolete_folding,
+                 .strip_header_spaces = settings.strip_header_spaces,
+                 .permit_unconventional_http_method = settings.permit_unconventional_http_method,
+                 .permit_unconventional_http_version = settings.permit_unconventional_http_version,
+                 .casefold_http_method = settings.casefold_http_method},
+      .forwarding = ForwardingRulesFrom(settings),
+      .forwarders = NetworksOf(settings.forwarded_allow_ips),
+      .proxy_protocol =
+          ChoiceOf<ProxyProtocol>(settings.proxy_protocol, {{"off", ProxyProtocol::kOff},
+                                                            {"v1", ProxyProtocol::kV1},
+                                                            {"v2", ProxyProtocol::kV2},
+                                                            {"auto", ProxyProtocol::kAuto}}),
+      .proxies = NetworksOf(settings.proxy_allow_ips),
+      .max_connections = static_cast<int>(settings.worker_connections),
+      .keepalive_s = settings.keepalive,
+      .head_s = settings.header_timeout,
+      .body_s = settings.body_timeout,
+      .write_s = settings.send_timeout,
+  };
+}
+
+// A connection needs its socket, and for a large body or response a file. Not more than that is
+// asked for: programs that use select(2) break on descriptors beyond 1023.
+void RaiseFileLimit(std::int64_t connections) {
+  constexpr rlim_t kForTheApplication = 512;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t wanted =
+      std::min(limit.rlim_max, 2 * static_cast<rlim_t>(connections) + kForTheApplication);
+  if (wanted <= limit.rlim_cur) return;
+  limit.rlim_cur = wanted;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace
@@ -79,6 +151,7 @@ int Worker::Serve(PyRef application) {
   for (const Listener& listener : options_.listeners) inherited.push_back(listener.fd.get());
   DetachForkedChildren(std::move(inherited), RestoreDefaultSignals);
 
+  RaiseFileLimit(options_.settings.worker_connections);
   Engine* engine = nullptr;
   bool stopped = false;
   WorkerSignals signals([&] { engine->Drain(); },
@@ -93,9 +166,10 @@ int Worker::Serve(PyRef application) {
     application = std::move(*loaded);
   }
   const Settings& settings = options_.settings;
-  auto call = WsgiCall::Create(
-      std::move(application),
-      {.multithread = settings.threaded(), .sendfile = settings.sendfile, .errors_fd = LogFd()});
+  auto call = WsgiCall::Create(std::move(application), {.multithread = settings.threaded(),
+                                                        .sendfile = settings.sendfile,
+                                                        .write_timeout_s = settings.send_timeout,
+                                                        .errors_fd = LogFd()});
   if (!call) return FailToBoot(call.error());
 
   std::unique_ptr<Executor> executor;

@@ -4,11 +4,13 @@ import hashlib
 import io
 import json
 import sys
+import threading
 from urllib.parse import parse_qs
 
 PAYLOAD = bytes(range(256)) * 1024
 closed = []
 files = []
+kept = {}
 
 
 class Closing:
@@ -188,6 +190,85 @@ def exit_in_application(environ, start_response):
     sys.exit(3)
 
 
+def interrupt(environ, start_response):
+    raise KeyboardInterrupt
+
+
+def recurse(environ, start_response):
+    return recurse(environ, start_response)
+
+
+def exit_in_close(environ, start_response):
+    class ExitsInClose(Closing):
+        def close(self):
+            super().close()
+            sys.exit(4)
+
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return ExitsInClose("exit-in-close", [b"complete"])
+
+
+def early_hints(environ, start_response):
+    """Sends two, then the response; a third comes too late and does nothing."""
+    send = environ["wsgi.early_hints"]
+    send([("Link", "</style.css>; rel=preload; as=style")])
+    send([("Link", "</script.js>; rel=preload; as=script"), ("X-Latin", "caf\u00e9")])
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    write(b"hin")
+    send([("Link", "</late.css>")])
+    return [b"ted"]
+
+
+def early_hints_then_fail(environ, start_response):
+    environ["wsgi.early_hints"]([("Link", "</style.css>")])
+    raise RuntimeError("the application failed")
+
+
+def bad_early_hints(environ, start_response):
+    environ["wsgi.early_hints"]([("Link", "a\r\nSet-Cookie: stolen=1")])
+
+
+def early_hints_afterwards(environ, start_response):
+    """Calls what belongs to an earlier request."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    late = kept.get("early_hints")
+    kept["early_hints"] = environ["wsgi.early_hints"]
+    try:
+        if late:
+            late([])
+    except RuntimeError as error:
+        return [str(error).encode()]
+    return [b"kept"]
+
+
+def write_then_file(environ, start_response):
+    write = start_response("200 OK", [("Content-Type", "application/octet-stream")])
+    write(b"first ")
+    with_path = parse_qs(environ["QUERY_STRING"])["path"][0]
+    return environ["wsgi.file_wrapper"](open(with_path, "rb"))
+
+
+def write_from_threads(environ, start_response):
+    """Several threads of the application write at once; each write is whole, or an error."""
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    block = b"x" * 99_999 + b"\n"
+    refused = []
+
+    def run():
+        for _ in range(20):
+            try:
+                write(block)
+            except RuntimeError as error:
+                refused.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [f"refused {len(refused)}".encode()]
+
+
 def str_body(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return ["text instead of bytes"]
@@ -285,6 +366,15 @@ ROUTES = {
     "/raise-first": raise_in_first_item,
     "/raise-midway": raise_midway,
     "/exit": exit_in_application,
+    "/interrupt": interrupt,
+    "/recurse": recurse,
+    "/exit-in-close": exit_in_close,
+    "/early-hints": early_hints,
+    "/early-hints-fail": early_hints_then_fail,
+    "/early-hints-bad": bad_early_hints,
+    "/early-hints-afterwards": early_hints_afterwards,
+    "/write-then-file": write_then_file,
+    "/write-from-threads": write_from_threads,
     "/str-body": str_body,
     "/header-newline": bad_header("X-Split", "a\r\nSet-Cookie: stolen=1"),
     "/header-name": bad_header("X Bad", "value"),
@@ -292,7 +382,9 @@ ROUTES = {
     "/closing": closing,
     "/endless": endless,
     "/closed": closed_names,
+    "/101": status_only("101 Switching Protocols"),
     "/204": status_only("204 No Content"),
+    "/205": status_only("205 Reset Content"),
     "/304": status_only("304 Not Modified", [("ETag", '"x"')]),
     "/errors": errors,
     "/file": file,

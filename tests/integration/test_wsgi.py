@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from programs import run
 from server import exchange, read_all
 from waiting import wait_until
 
@@ -236,6 +237,10 @@ def test_exc_info_after_the_head_is_raised_again(server):
         ("/raise", "RuntimeError: the application failed"),
         ("/raise-first", "RuntimeError: the iterable failed"),
         ("/exit", "SystemExit: 3"),
+        ("/interrupt", "KeyboardInterrupt"),
+        ("/recurse", "RecursionError"),
+        ("/early-hints-bad", "Link"),
+        ("/101", "invalid status '101 Switching Protocols'"),
         ("/str-body", "TypeError"),
         ("/header-newline", "X-Split"),
         ("/header-name", "X Bad"),
@@ -250,6 +255,15 @@ def test_failing_application_costs_one_500(server, target, reason):
     assert "Set-Cookie" not in response.headers
     server.log.wait_for(f"Error handling request {target}", start=start)
     server.log.wait_for(re.escape(reason), start=start)
+    assert server.get("/single").text == "just one"
+    assert server.worker_pids() == workers
+
+
+def test_exit_in_close_costs_nothing(server):
+    start = server.log.mark()
+    workers = server.worker_pids()
+    assert server.get("/exit-in-close").text == "complete"
+    server.log.wait_for("SystemExit: 4", start=start)
     assert server.get("/single").text == "just one"
     assert server.worker_pids() == workers
 
@@ -286,7 +300,8 @@ def test_body_longer_than_its_length_is_cut_to_it(server):
 
 
 @pytest.mark.parametrize("method, target, status", [
-    ("HEAD", "/list", 200), ("HEAD", "/declared", 200), ("GET", "/204", 204), ("GET", "/304", 304),
+    ("HEAD", "/list", 200), ("HEAD", "/declared", 200), ("GET", "/204", 204), ("GET", "/205", 205),
+    ("GET", "/304", 304),
 ])
 def test_no_body(server, method, target, status):
     answer = server.raw(
@@ -295,7 +310,10 @@ def test_no_body(server, method, target, status):
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert body == b""
-    assert (b"Content-Length: 11" in head) == (target == "/declared")
+    lengths = {"/list": b"13", "/declared": b"11", "/205": b"0"}
+    assert re.findall(rb"Content-Length: (\d+)", head) == [
+        length for of, length in lengths.items() if of == target
+    ]
     assert b"chunked" not in head
 
 
@@ -345,7 +363,9 @@ def test_file_over_http_1_0(server, large_file):
 
 def test_file_for_a_head_request(server, large_file):
     answer = server.raw(f"HEAD /file?path={large_file} HTTP/1.0\r\n\r\n".encode())
-    assert answer.partition(b"\r\n\r\n")[2] == b""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"Content-Length: %d" % large_file.stat().st_size in head
+    assert body == b""
 
 
 def test_file_for_a_slow_reader(server, large_file):
@@ -363,6 +383,61 @@ def test_file_without_a_descriptor(server):
 def test_no_sendfile_serves_the_same(gunid, large_file):
     server = gunid("wsgi_probe:app", "--no-sendfile")
     assert server.get(f"/file?path={large_file}").body == large_file.read_bytes()
+
+
+def test_file_after_a_write(server, large_file):
+    response = server.get(f"/write-then-file?path={large_file}")
+    assert response.body == b"first " + large_file.read_bytes()
+
+
+def test_threads_of_the_application_that_write_at_once(server):
+    body = server.get("/write-from-threads").body
+    *lines, last = body.split(b"\n")
+    assert set(lines) <= {b"x" * 99_999}
+    assert last == b"refused %d" % (80 - len(lines))
+
+
+# wsgi.early_hints
+
+HINTS = (
+    b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload; as=style\r\n\r\n"
+    b"HTTP/1.1 103 Early Hints\r\nLink: </script.js>; rel=preload; as=script\r\n"
+    b"X-Latin: caf\xe9\r\n\r\n"
+)
+
+
+def request_once(target: str, version: str = "1.1") -> bytes:
+    return f"GET {target} HTTP/{version}\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
+
+
+def test_early_hints_come_before_the_response(server):
+    answer = server.raw(request_once("/early-hints"))
+    assert answer.startswith(HINTS + b"HTTP/1.1 200 OK\r\n")
+    assert b"late.css" not in answer
+    assert b"hin" in answer and b"ted" in answer
+
+
+def test_early_hints_are_not_for_http_1_0(server):
+    answer = server.raw(request_once("/early-hints", "1.0"))
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\nhinted")
+
+
+def test_early_hints_and_then_an_error(server):
+    answer = server.raw(request_once("/early-hints-fail"))
+    assert answer.startswith(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 500 Internal Server Error\r\n") == 1
+
+
+def test_early_hints_after_their_request(server):
+    assert server.get("/early-hints-afterwards").text == "kept"
+    assert "after its request was over" in server.get("/early-hints-afterwards").text
+
+
+def test_client_takes_early_hints_for_no_response(server):
+    answer = run("curl", "-s", "-i", f"{server.url}/early-hints", errors="replace").stdout
+    assert answer.count("103 Early Hints") == 2
+    assert answer.endswith("hinted")
 
 
 # wsgiref.validate

@@ -131,7 +131,7 @@ TEST_F(ConnectionTest, PassesChunkedBodiesUnframed) {
   Client client(port_);
   client.Send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel");
   WaitForTurn();
-  client.Send("lo\r\n7\r\n, world\r\n0\r\nTrailer: x\r\n\r\n" + Get("/next"));
+  client.Send("lo\r\n7\r\n, world\r\n0\r\nX-Trailer: x\r\n\r\n" + Get("/next"));
   EXPECT_EQ(client.ReadResponse()->body, "POST / hello, world");
   EXPECT_EQ(client.ReadResponse()->body, "GET /next ");
 }
@@ -244,7 +244,7 @@ TEST_F(ConnectionTest, RefusesAHeadBeyondTheLimits) {
 }
 
 TEST_F(ConnectionTest, AnswersAnUnfinishedHeadWith408) {
-  options_.request_read_s = 0.1;
+  options_.head_s = 0.1;
   Start<InlineFake>(Echo);
   Client client(port_);
   client.Send("GET / HTTP/1.1\r\nHost:");
@@ -253,7 +253,7 @@ TEST_F(ConnectionTest, AnswersAnUnfinishedHeadWith408) {
 }
 
 TEST_F(ConnectionTest, AnswersAnUnfinishedBodyWith408HoweverBusyTheClientIs) {
-  options_.request_read_s = 0.2;
+  options_.body_s = 0.2;
   Start<InlineFake>(Echo);
   Client client(port_);
   client.Send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\n");
@@ -262,8 +262,30 @@ TEST_F(ConnectionTest, AnswersAnUnfinishedBodyWith408HoweverBusyTheClientIs) {
   EXPECT_EQ(client.ReadResponse()->status, 408);
 }
 
+TEST_F(ConnectionTest, ABodyThatFlowsMayTakeLongerThanItsDeadline) {
+  options_.body_s = 0.1;
+  Start<InlineFake>(Echo);
+  Client client(port_);
+  client.Send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 20000\r\n\r\n");
+  for (int i = 0; i < 20; ++i) {
+    client.Send(std::string(1000, 'x'));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_EQ(client.ReadResponse()->status, 200);
+}
+
+TEST_F(ConnectionTest, AHeadThatGrowsAllTheTimeIsNoProgress) {
+  options_.head_s = 0.2;
+  Start<InlineFake>(Echo);
+  Client client(port_);
+  client.Send("GET / HTTP/1.1\r\nHost: test\r\nX: ");
+  pollfd socket{client.fd(), POLLIN, 0};
+  for (int i = 0; i < 100 && ::poll(&socket, 1, 20) == 0; ++i) client.Send("x");
+  EXPECT_EQ(client.ReadResponse()->status, 408);
+}
+
 TEST_F(ConnectionTest, ClosesASilentNewConnectionWithoutAnAnswer) {
-  options_.request_read_s = 0.1;
+  options_.head_s = 0.1;
   Start<InlineFake>(Echo);
   Client client(port_);
   EXPECT_TRUE(client.AtEnd());
@@ -305,6 +327,26 @@ TEST_F(ConnectionTest, ClosesAClientThatTakesNothingOfItsResponse) {
   EXPECT_LT(client.ReadToEnd().size(), 16'000'000U);
 }
 
+TEST_F(ConnectionTest, AClientThatTakesSomethingIsNotCut) {
+  options_.write_s = 0.2;
+  static constexpr std::size_t kSize = 3'000'000;
+  Start<InlineFake>([](Exchange& exchange) {
+    exchange.SendHead(OkHead(), kSize);
+    exchange.Write(std::string(kSize, 'x'));
+    exchange.Finish();
+  });
+  Client client(port_, 4096);
+  client.Send(Get("/"));
+  std::size_t received = 0;
+  std::string buffer(60'000, '\0');  // a reader that needs many times the deadline
+  while (received < kSize) {
+    const ssize_t got = ::recv(client.fd(), buffer.data(), buffer.size(), 0);
+    ASSERT_GT(got, 0) << "cut after " << received;
+    received += static_cast<std::size_t>(got);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
 TEST_F(ConnectionTest, SendsLargeResponsesToASlowReader) {
   const std::string body = [] {
     std::string bytes(8'000'000, '\0');
@@ -323,6 +365,136 @@ TEST_F(ConnectionTest, SendsLargeResponsesToASlowReader) {
   EXPECT_TRUE(other.ReadResponse()->body == body);
   EXPECT_TRUE(slow.ReadResponse()->body == body);
   EXPECT_TRUE(slow.ReadResponse()->body == body);
+  Drain();
+  Join();
+}
+
+// Behind a proxy.
+
+// "HOST PORT PROTOCOL PROXY_HOST PROXY_PORT SCHEME"
+void EchoPeer(Exchange& exchange) {
+  std::string text = exchange.peer().host + " " + std::to_string(exchange.peer().port);
+  if (const ProxyHeader* proxy = exchange.proxy()) {
+    text +=
+        " " + proxy->protocol + " " + proxy->proxy_host + " " + std::to_string(proxy->proxy_port);
+  }
+  if (exchange.request().secure) text += " https";
+  exchange.SendHead(OkHead(), text.size());
+  exchange.Write(text);
+  exchange.Finish();
+}
+
+class ProxyTest : public ConnectionTest {
+ protected:
+  void StartBehind(const std::string& proxies) {
+    options_.proxy_protocol = ProxyProtocol::kAuto;
+    options_.proxies = *IpNetworks::Parse(proxies);
+    Start<InlineFake>(EchoPeer);
+  }
+};
+
+constexpr char kProxyLine[] = "PROXY TCP4 192.0.2.7 203.0.113.1 4321 443\r\n";
+
+TEST_F(ProxyTest, TheClientOfTheProxyHoldsForTheWholeConnection) {
+  StartBehind("127.0.0.1");
+  Client client(port_);
+  client.Send(kProxyLine + Get("/"));
+  EXPECT_EQ(client.ReadResponse()->body, "192.0.2.7 4321 TCP4 203.0.113.1 443");
+  client.Send(Get("/"));
+  EXPECT_EQ(client.ReadResponse()->body, "192.0.2.7 4321 TCP4 203.0.113.1 443");
+}
+
+TEST_F(ProxyTest, HoldsForThatConnectionOnly) {
+  StartBehind("127.0.0.1");
+  {
+    Client client(port_);
+    client.Send(kProxyLine + Get("/"));
+    EXPECT_TRUE(client.ReadResponse());
+  }
+  Client other(port_);
+  other.Send(Get("/"));
+  EXPECT_TRUE(other.ReadResponse()->body.starts_with("127.0.0.1 "));
+}
+
+TEST_F(ProxyTest, TakesAHeaderByteByByte) {
+  StartBehind("127.0.0.1");
+  Client client(port_);
+  for (const char c : kProxyLine + Get("/")) {
+    client.Send(std::string(1, c));
+    WaitForTurn();
+  }
+  EXPECT_TRUE(client.ReadResponse()->body.starts_with("192.0.2.7 4321 "));
+}
+
+TEST_F(ProxyTest, AConnectionOfItsOwnHasItsOwnAddresses) {
+  StartBehind("127.0.0.1");
+  Client client(port_);
+  client.Send("PROXY UNKNOWN\r\n" + Get("/"));
+  EXPECT_TRUE(client.ReadResponse()->body.starts_with("127.0.0.1 "));
+}
+
+TEST_F(ProxyTest, AMethodThatBeginsLikeAHeaderIsNone) {
+  StartBehind("127.0.0.1");
+  Client client(port_);
+  client.Send("PRO");
+  WaitForTurn();
+  client.Send("PFIND / HTTP/1.1\r\nHost: test\r\n\r\n");
+  EXPECT_EQ(client.ReadResponse()->status, 200);
+}
+
+TEST_F(ProxyTest, RefusesAMalformedHeader) {
+  StartBehind("127.0.0.1");
+  Client client(port_);
+  client.Send("PROXY TCP4 192.0.2.7\r\n" + Get("/"));
+  EXPECT_EQ(client.ReadResponse()->status, 400);
+  EXPECT_TRUE(client.AtEnd());
+}
+
+TEST_F(ProxyTest, RefusesAHeaderOfAStranger) {
+  StartBehind("192.0.2.0/24");
+  Client client(port_);
+  client.Send(kProxyLine + Get("/"));
+  EXPECT_EQ(client.ReadResponse()->status, 403);
+  Client plain(port_);
+  plain.Send(Get("/"));
+  EXPECT_EQ(plain.ReadResponse()->status, 200);
+}
+
+TEST_F(ProxyTest, AHeaderThatDoesNotEndIsAnsweredWith408) {
+  options_.head_s = 0.1;
+  StartBehind("127.0.0.1");
+  Client client(port_);
+  client.Send("PROXY TCP4");
+  EXPECT_EQ(client.ReadResponse()->status, 408);
+}
+
+TEST_F(ConnectionTest, AProxyHeaderIsNoRequestUnlessExpected) {
+  Start<InlineFake>(EchoPeer);
+  Client client(port_);
+  client.Send(kProxyLine + Get("/"));
+  EXPECT_EQ(client.ReadResponse()->status, 400);
+}
+
+constexpr char kForwarded[] = "GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-Proto: https\r\n\r\n";
+
+TEST_F(ConnectionTest, ForwardedHeadersOfATrustedPeerHold) {
+  options_.forwarders = *IpNetworks::Parse("127.0.0.0/8");
+  Start<InlineFake>(EchoPeer);
+  Client client(port_);
+  client.Send(kForwarded);
+  EXPECT_TRUE(client.ReadResponse()->body.ends_with(" https"));
+  client.Send(
+      "GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-Proto: https\r\n"
+      "X-Forwarded-Ssl: off\r\n\r\n");
+  EXPECT_EQ(client.ReadResponse()->status, 400);
+}
+
+TEST_F(ConnectionTest, ForwardedHeadersOfAStrangerDoNotHold) {
+  options_.forwarders = *IpNetworks::Parse("192.0.2.1");
+  Start<InlineFake>(EchoPeer);
+  Client client(port_);
+  client.Send(kForwarded);
+  EXPECT_FALSE(client.ReadResponse()->body.ends_with(" https"));
 }
 
 // Disconnects. After each the engine must still serve, and have let go of the connection: a drain

@@ -185,7 +185,6 @@ TEST_F(ExchangeTest, SendErrorHasNoBodyForHead) {
 TEST_F(ExchangeTest, SendErrorReplacesAHeadThatIsNotOnTheWire) {
   const auto response = Run([](Exchange& exchange) {
     exchange.SendHead(OkHead(), std::nullopt);
-    EXPECT_FALSE(exchange.bytes_on_wire());
     exchange.SendError(500, "");
   });
   ASSERT_TRUE(response);
@@ -196,18 +195,127 @@ TEST_F(ExchangeTest, SendErrorAfterBytesOfTheResponseCutsIt) {
   EXPECT_FALSE(Run([](Exchange& exchange) {
     exchange.SendHead(OkHead(), std::nullopt);
     exchange.Write("part");
-    EXPECT_TRUE(exchange.bytes_on_wire());
     exchange.SendError(500, "");
   }));
 }
 
-TEST_F(ExchangeTest, TellsWhenMuchIsPendingAndWaitsForRoom) {
-  const std::string chunk = Pattern(300'000);
+// Slow readers.
+
+TEST_F(ExchangeTest, ASlowReaderDoesNotHoldTheApplication) {
+  const std::string chunk = Pattern(1000);
+  constexpr int kChunks = 8000;
+  Start<ThreadedFake>(
+      [&chunk](Exchange& exchange) {
+        exchange.SendHead(OkHead(), std::nullopt);
+        const int chunks = exchange.request().target == "/large" ? kChunks : 1;
+        for (int i = 0; i < chunks; ++i) {
+          ASSERT_EQ(exchange.Write(chunk), Exchange::WriteStatus::kOk);
+        }
+        exchange.Finish();
+      },
+      1);
+  Client slow(port_, 4096);
+  slow.Send(Get("/large"));
+  EXPECT_TRUE(slow.Receive());
+  Client other(port_);  // the only thread is free for it while the first response is pending
+  other.Send(Get("/"));
+  EXPECT_EQ(other.ReadResponse()->body.size(), chunk.size());
+  const auto response = slow.ReadResponse();
+  ASSERT_TRUE(response);
+  ASSERT_EQ(response->body.size(), kChunks * chunk.size());
+  for (int i = 0; i < kChunks; ++i) {
+    ASSERT_EQ(response->body.compare(i * chunk.size(), chunk.size(), chunk), 0) << i;
+  }
+  Drain();
+  Join();
+}
+
+TEST_F(ExchangeTest, WhatIsPendingGoesOutWhileTheApplicationIsBusy) {
+  constexpr std::size_t kSize = 8'000'000;
+  Gate gate;
+  Start<ThreadedFake>(
+      [&gate](Exchange& exchange) {
+        exchange.SendHead(OkHead(), 2 * kSize);
+        exchange.Write(std::string(kSize, 'a'));
+        gate.Arrive();
+        exchange.Write(std::string(kSize, 'b'));
+        exchange.Finish();
+      },
+      1);
+  Client client(port_, 4096);
+  client.Send(Get("/"));
+  ASSERT_TRUE(gate.WaitForArrivals(1));
+  for (std::size_t received = 0; received < kSize;) {
+    char buffer[65536];
+    pollfd socket{client.fd(), POLLIN, 0};
+    ASSERT_EQ(::poll(&socket, 1, kClientTimeoutMs), 1);
+    received += static_cast<std::size_t>(::recv(client.fd(), buffer, sizeof buffer, 0));
+  }
+  gate.Open();
+  Drain();
+  EXPECT_EQ(client.ReadToEnd().find_first_not_of("ab"), std::string::npos);
+  Join();
+}
+
+TEST_F(ExchangeTest, AClientThatTakesNothingIsCutWhileTheApplicationIsBusy) {
+  options_.write_s = 0.2;
+  Exchange::WriteStatus first = Exchange::WriteStatus::kClosed;
+  Exchange::WriteStatus last = Exchange::WriteStatus::kOk;
+  Start<ThreadedFake>(
+      [&](Exchange& exchange) {
+        exchange.SendHead(OkHead(), std::nullopt);
+        first = exchange.Write(std::string(16'000'000, 'x'));
+        for (int i = 0; i < 1000 && last == Exchange::WriteStatus::kOk; ++i) {
+          std::this_thread::sleep_for(std::chrono::milliseconds(10));
+          last = exchange.Write("x");
+        }
+        exchange.Finish();
+      },
+      1);
+  Client client(port_, 4096);
+  client.Send(Get("/"));
+  EXPECT_TRUE(client.Receive());
+  Drain();
+  Join();
+  EXPECT_EQ(first, Exchange::WriteStatus::kOk);
+  EXPECT_EQ(last, Exchange::WriteStatus::kClosed);
+  client.ReadToEnd();
+  EXPECT_TRUE(client.was_reset());  // nothing is kept for it in the system's buffers either
+}
+
+TEST_F(ExchangeTest, AnIdleApplicationIsNoSlowClient) {
+  options_.write_s = 0.1;
+  Gate gate;
+  Start<ThreadedFake>(
+      [&](Exchange& exchange) {
+        exchange.SendHead(OkHead(), std::nullopt);
+        exchange.Write(std::string(16'000'000, 'x'));
+        gate.Arrive();
+        exchange.Write("y");
+        exchange.Finish();
+      },
+      1);
+  Client client(port_);
+  client.Send(Get("/"));
+  std::thread opener([&gate] {
+    EXPECT_TRUE(gate.WaitForArrivals(1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    gate.Open();
+  });
+  EXPECT_TRUE(client.ReadResponse()->body.ends_with("xy"));
+  opener.join();
+  Drain();
+  Join();
+}
+
+TEST_F(ExchangeTest, TellsWhenTooMuchIsPendingAndWaitsForRoom) {
+  const std::string chunk = Pattern(3'000'000);
+  constexpr int kChunks = 60;
   int waits = 0;
   Start<ThreadedFake>(
       [&](Exchange& exchange) {
         exchange.SendHead(OkHead(), std::nullopt);
-        for (int i = 0; i < 40; ++i) {
+        for (int i = 0; i < kChunks; ++i) {
           if (exchange.Write(chunk) != Exchange::WriteStatus::kFull) continue;
           ++waits;
           EXPECT_TRUE(exchange.WaitForRoom(5));
@@ -219,7 +327,7 @@ TEST_F(ExchangeTest, TellsWhenMuchIsPendingAndWaitsForRoom) {
   client.Send(Get("/"));
   const auto response = client.ReadResponse();
   ASSERT_TRUE(response);
-  EXPECT_EQ(response->body.size(), 40 * chunk.size());
+  EXPECT_EQ(response->body.size(), kChunks * chunk.size());
   EXPECT_TRUE(response->body.ends_with(chunk));
   Drain();
   Join();
@@ -245,6 +353,61 @@ TEST_F(ExchangeTest, WaitForRoomGivesUpOnAClientThatTakesNothing) {
   Drain();
   Join();
   EXPECT_FALSE(waited);
+}
+
+// Early hints.
+
+const ResponseFields kHints{{"Link", "</a.css>; rel=preload"}, {"Content-Length", "3"}};
+constexpr char kHintsOnTheWire[] =
+    "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n";
+
+TEST_F(ExchangeTest, SendsEarlyHintsAtOnceAndMoreThanOnce) {
+  Gate gate;
+  Start<ThreadedFake>(
+      [&gate](Exchange& exchange) {
+        exchange.SendEarlyHints(kHints);
+        gate.Arrive();
+        exchange.SendEarlyHints(kHints);
+        Echo(exchange);
+      },
+      1);
+  Client client(port_);
+  client.Send(Get("/"));
+  EXPECT_EQ(client.ReadResponse(false)->head, kHintsOnTheWire);
+  gate.Open();
+  EXPECT_EQ(client.ReadResponse(false)->head, kHintsOnTheWire);
+  EXPECT_EQ(client.ReadResponse()->body, "GET / ");
+  Drain();
+  Join();
+}
+
+TEST_F(ExchangeTest, SendsNoEarlyHintsToHttp10OrAfterTheHead) {
+  const auto application = [](Exchange& exchange) {
+    if (exchange.request().minor_version == 0) exchange.SendEarlyHints(kHints);
+    exchange.SendHead(OkHead(), 1);
+    exchange.SendEarlyHints(kHints);
+    exchange.Write("x");
+    exchange.Finish();
+  };
+  Start<InlineFake>(application);
+  for (const std::string& request : {std::string("GET / HTTP/1.0\r\n\r\n"), Get("/")}) {
+    Client client(port_);
+    client.Send(request);
+    EXPECT_EQ(client.ReadResponse()->status, 200);
+  }
+}
+
+TEST_F(ExchangeTest, AnErrorAfterEarlyHintsIsStillAWholeResponse) {
+  Start<InlineFake>([](Exchange& exchange) {
+    exchange.SendEarlyHints(kHints);
+    exchange.SendHead(OkHead(), 100);
+    exchange.SendError(500, "");
+  });
+  Client client(port_);
+  client.Send(Get("/"));
+  EXPECT_EQ(client.ReadResponse(false)->head, kHintsOnTheWire);
+  EXPECT_EQ(client.ReadResponse()->body, ErrorPage(500, ""));
+  EXPECT_TRUE(client.AtEnd());
 }
 
 // Files.

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <csignal>
+#include <cstdlib>
 
 namespace gunid {
 namespace {
@@ -40,6 +41,7 @@ class OutputTest : public testing::Test {
   UniqueFd server_;
   UniqueFd client_;
   Output output_;
+  std::string received_;
 };
 
 TEST_F(OutputTest, QueuedBytesGoOutWithTheNextWrite) {
@@ -88,6 +90,65 @@ TEST_F(OutputTest, FailsWithoutASignalWhenTheClientIsGone) {
   EXPECT_EQ(output_.Write({"x"}), Output::Progress::kFailed);
   output_.queue().append("x");
   EXPECT_EQ(output_.Flush(), Output::Progress::kFailed);
+}
+
+TEST_F(OutputTest, GoesToAFileBeyondTheMemoryLimitAndStaysInOrder) {
+  std::string expected;
+  for (int i = 0; i < 30'000; ++i) {
+    const std::string line = std::to_string(i) + (i % 1000 == 0 ? std::string(70'000, '-') : "\n");
+    ASSERT_NE(output_.Write({line}), Output::Progress::kFailed);
+    expected += line;
+    if (i % 5000 != 0) continue;
+    received_ += Receive();
+    EXPECT_TRUE(expected.starts_with(received_));
+  }
+  EXPECT_TRUE(output_.has_file());
+  EXPECT_EQ(output_.total_bytes(), expected.size());
+  EXPECT_EQ(received_ + ReceiveAll(), expected);
+  EXPECT_FALSE(output_.has_file());
+  EXPECT_EQ(output_.Write({"again"}), Output::Progress::kDone);
+  EXPECT_EQ(Receive(), "again");
+}
+
+TEST_F(OutputTest, IsFullAtTheLimitOfTheFileUntilItIsDrained) {
+  const std::string block(4'000'000, 'x');
+  std::uint64_t written = 0;
+  while (!output_.full()) {
+    ASSERT_NE(output_.Write({block}), Output::Progress::kFailed);
+    written += block.size();
+  }
+  EXPECT_GT(written, Output::kFileLimit);
+  EXPECT_LT(written, Output::kFileLimit + 4 * block.size());
+  EXPECT_FALSE(output_.has_room());
+  EXPECT_EQ(ReceiveAll().size(), written);
+  EXPECT_TRUE(output_.has_room());
+}
+
+TEST_F(OutputTest, StaysInMemoryAndGetsFullWithoutATemporaryFile) {
+  const char* old = std::getenv("TMPDIR");
+  const std::string saved = old != nullptr ? old : "/tmp";
+  ::setenv("TMPDIR", "/absent", 1);
+  std::string expected;
+  while (!output_.full()) {
+    const std::string line = std::to_string(expected.size()) + "\n";
+    ASSERT_NE(output_.Write({line}), Output::Progress::kFailed);
+    expected += line;
+  }
+  ::setenv("TMPDIR", saved.c_str(), 1);
+  EXPECT_FALSE(output_.has_file());
+  EXPECT_LT(output_.pending_bytes(), 5 * Output::kMemoryLimit);
+  EXPECT_EQ(ReceiveAll(), expected);
+  EXPECT_TRUE(output_.has_room());
+}
+
+TEST_F(OutputTest, TruncateTakesBackWhatIsQueued) {
+  output_.queue().append("interim ");
+  EXPECT_EQ(output_.Write({}), Output::Progress::kDone);
+  output_.queue().append("head ");
+  output_.Truncate(8);
+  output_.queue().append("other");
+  EXPECT_EQ(output_.Flush(), Output::Progress::kDone);
+  EXPECT_EQ(Receive(), "interim other");
 }
 
 TEST_F(OutputTest, ClearForgetsWhatIsPending) {

@@ -10,7 +10,6 @@
 #include <fstream>
 #include <thread>
 
-#include "engine/engine.h"
 #include "python/executor_inline.h"
 #include "python/py_text.h"
 #include "python/python_error.h"
@@ -129,7 +128,7 @@ void WsgiServer::Run(Executor& executor, std::vector<std::function<void()>> clie
   for (const Listener& listener : listeners_) {
     listeners.push_back({listener.address, UniqueFd(::dup(listener.fd.get()))});
   }
-  Engine engine(EngineOptions(), listeners, executor, SlotWriter(scoreboard->slot(0)), {});
+  Engine engine(engine_options_, listeners, executor, SlotWriter(scoreboard->slot(0)), {});
   std::atomic<std::size_t> running = clients.size();
   std::vector<std::thread> threads;
   for (const auto& client : clients) {

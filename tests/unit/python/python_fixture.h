@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/engine.h"
 #include "engine/executor.h"
 #include "ipc/listeners.h"
 #include "python/py_ref.h"
@@ -80,6 +81,7 @@ class WsgiServer {
   void Abandon(const std::string& request, std::size_t bytes);
 
   WsgiCall& call() { return *call_; }
+  EngineOptions& engine_options() { return engine_options_; }
   void ListenOn(const std::string& bind);  // instead of 127.0.0.1
 
  private:
@@ -87,6 +89,7 @@ class WsgiServer {
   int Connect() const;
 
   std::unique_ptr<WsgiCall> call_;
+  EngineOptions engine_options_;
   std::vector<Listener> listeners_;
 };
 
