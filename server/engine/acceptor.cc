@@ -16,6 +16,7 @@ namespace gunid {
 namespace {
 
 constexpr std::chrono::milliseconds kRetryDelay(100);
+constexpr int kDeferSeconds = 1;
 
 PeerAddress ToPeerAddress(const sockaddr_storage& address) {
   std::array<char, INET6_ADDRSTRLEN> host{};
@@ -46,6 +47,10 @@ Acceptor::Acceptor(Engine& engine, const Listener& listener)
   // Accepted sockets inherit it: no call for each connection.
   const int on = 1;
   ::setsockopt(listener.fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  // A connection is to be accepted when its first bytes are there, by a worker that has a place for
+  // its request then. Silent ones come up after that time.
+  ::setsockopt(listener.fd.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &kDeferSeconds,
+               sizeof kDeferSeconds);
 }
 
 Acceptor::~Acceptor() {

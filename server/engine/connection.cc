@@ -20,11 +20,6 @@ constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 // For answers to what could not be parsed.
 const RequestHead kUnknownRequest;
 
-// What the scoreboard shows; the query may hold secrets.
-std::string_view PathOf(const RequestHead& request) {
-  return request.target.substr(0, request.target.find('?'));
-}
-
 }  // namespace
 
 Connection::Connection(Engine& engine)
@@ -60,12 +55,11 @@ void Connection::Open(UniqueFd socket, PeerAddress peer, const std::optional<IpA
   Proceed();
   const bool arriving = state_ == State::kIdle || state_ == State::kHead || state_ == State::kBody;
   if (!fresh_ || !arriving) return;
-  expected_ = true;
-  expectation_ = engine_.Expect();
+  expected_ = engine_.Expect(expected_in_);
 }
 
 void Connection::MetExpectation() {
-  if (expected_) engine_.ExpectNoMore(expectation_);
+  if (expected_) engine_.ExpectNoMore(expected_in_);
   expected_ = false;
 }
 
@@ -222,7 +216,7 @@ Exchange& Connection::BeginExecution() {
   fresh_ = false;
   const RequestHead& head = exchange_.request();
   exchange_.scoreboard_entry_ =
-      engine_.slot_.BeginRequest(head.method, PathOf(head), MonotonicNs());
+      engine_.slot_.BeginRequest(head.method, head.TargetWithoutQuery(), MonotonicNs());
   return exchange_;
 }
 

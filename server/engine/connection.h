@@ -105,8 +105,8 @@ class Connection : public EventHandler, private Deadline {
   bool proxy_expected_ : 1 = false;  // and it may be what comes next
   bool owns_output_ : 1 = false;     // while executing: the engine writes what is pending
   bool expected_ : 1 = false;        // counted by Engine::Expect()
-  std::uint64_t expectation_ = 0;
-  std::uint64_t progress_ = 0;  // when the current deadline was armed
+  std::uint64_t expected_in_ = 0;    // the moment of that
+  std::uint64_t progress_ = 0;       // when the current deadline was armed
 
   InputBuffer input_;
   RequestParser parser_;

@@ -11,8 +11,10 @@ namespace {
 
 constexpr double kLingerSeconds = 2;
 // Most clients send their request right after they have connected. For that long a worker keeps a
-// place free for it and leaves further connections to others; a silent client costs no more.
+// place free for it and leaves further connections to others. After one that sent nothing it does
+// not wait for the next ones: a crowd of silent clients must not hold up the rest.
 constexpr std::chrono::milliseconds kExpectationTime(1);
+constexpr int kUnexpected = 31;
 constexpr std::chrono::seconds kMaxWait(1);  // so that the heartbeat goes on when nothing happens
 constexpr std::chrono::milliseconds kHeartbeatResolution(100);
 
@@ -89,20 +91,28 @@ bool Engine::may_accept() const {
          open_connections_ < options_.max_connections;
 }
 
-std::uint64_t Engine::Expect() {
+bool Engine::Expect(std::uint64_t& moment) {
+  if (unexpected_ > 0) {
+    --unexpected_;
+    return false;
+  }
   ++expected_;
   if (moment_timer_ == 0) {
-    moment_timer_ = loop_.RunAfter(kExpectationTime, [this] {
-      moment_timer_ = 0;
-      expected_ = 0;
-      ++moment_;
-    });
+    moment_timer_ = loop_.RunAfter(kExpectationTime, [this] { EndMoment(); });
   }
-  return moment_;
+  moment = moment_;
+  return true;
 }
 
-void Engine::ExpectNoMore(std::uint64_t expectation) {
-  if (expectation == moment_ && expected_ > 0) --expected_;
+void Engine::ExpectNoMore(std::uint64_t moment) {
+  if (moment == moment_) --expected_;
+}
+
+void Engine::EndMoment() {
+  moment_timer_ = 0;
+  if (expected_ > 0) unexpected_ = kUnexpected;
+  expected_ = 0;
+  ++moment_;
 }
 
 void Engine::Admit(UniqueFd socket, PeerAddress peer, const std::optional<IpAddress>& ip,

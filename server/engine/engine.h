@@ -104,9 +104,12 @@ class Engine : public CompletionSink {
   // Executor's thread: a client takes the response slower than it is produced.
   void OutputShared(Connection& connection);
   [[nodiscard]] bool on_engine_thread() const { return std::this_thread::get_id() == thread_; }
-  // A connection was accepted and its request is not there yet, but most likely about to be.
-  std::uint64_t Expect();
-  void ExpectNoMore(std::uint64_t expectation);
+  // A connection was accepted and its request is not there yet, but most likely about to be: a place
+  // is kept for it for a moment. False: not for this one. Otherwise ExpectNoMore() is to be called
+  // with that moment when the request has come.
+  bool Expect(std::uint64_t& moment);
+  void ExpectNoMore(std::uint64_t moment);
+  void EndMoment();
 
   [[nodiscard]] bool finished() const { return stopped_ || (draining_ && open_connections_ == 0); }
   void PrepareTurn();
@@ -146,6 +149,7 @@ class Engine : public CompletionSink {
   int open_connections_ = 0;
   int in_flight_ = 0;  // submitted and not completed
   int expected_ = 0;  // accepted in this moment (kExpectationTime), and their requests not complete
+  int unexpected_ = 0;  // the next connections that are not waited for
   std::uint64_t moment_ = 0;
   EventLoop::TimerId moment_timer_ = 0;
   std::uint64_t requests_done_ = 0;

@@ -31,6 +31,10 @@ struct RequestHead {
 
   [[nodiscard]] bool has_body() const { return chunked || content_length.value_or(0) > 0; }
 
+  // For logs and displays: the query may hold secrets.
+  [[nodiscard]] std::string_view TargetWithoutQuery() const {
+    return target.substr(0, target.find('?'));
+  }
   // The first field of that name (case-insensitive), or nullopt.
   [[nodiscard]] std::optional<std::string_view> Find(std::string_view name) const;
 };

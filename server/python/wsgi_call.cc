@@ -19,10 +19,8 @@
 namespace gunid {
 namespace {
 
-// Without the query, which may hold secrets.
 std::string_view PathOf(const Exchange& exchange) {
-  const std::string_view target = exchange.request().target;
-  return target.substr(0, target.find('?'));
+  return exchange.request().TargetWithoutQuery();
 }
 
 void LogException(const Exchange& exchange) {

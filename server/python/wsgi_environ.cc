@@ -1,5 +1,7 @@
 #include "python/wsgi_environ.h"
 
+#include <algorithm>
+
 #include "gunid/version.h"
 #include "http/field_syntax.h"
 #include "http/request_target.h"
@@ -205,8 +207,29 @@ PyRef WsgiEnviron::BaseOf(const ListenerAddress& listener) {
        !Set(base.get(), keys_.server_port, Latin1(std::to_string(listener.port))))) {
     return {};
   }
+  if (!MakeRoom(base.get())) return {};
   bases_.emplace_back(listener, base);
   return base;
+}
+
+// A copy has the capacity of its original. With the keys that every request sets, and after it had
+// to grow, the base leaves room for 20 header fields, and no copy has to grow.
+bool WsgiEnviron::MakeRoom(PyObject* base) const {
+  constexpr Py_ssize_t kGrowsAt = 22;
+  const PyRef nothing = PyRef::Borrow(Py_None);
+  for (const PyRef* key :
+       {&keys_.wsgi_input, &keys_.early_hints, &keys_.request_method, &keys_.raw_uri,
+        &keys_.query_string, &keys_.server_protocol, &keys_.path_info, &keys_.remote_addr,
+        &keys_.server_name, &keys_.server_port}) {
+    if (PyDict_Contains(base, key->get()) == 0 && !Set(base, *key, nothing)) return false;
+  }
+  std::vector<PyRef> spare;
+  while (PyDict_Size(base) < kGrowsAt) {
+    spare.push_back(PyRef::Steal(PyLong_FromSsize_t(PyDict_Size(base))));
+    if (!Set(base, spare.back(), nothing)) return false;
+  }
+  return std::ranges::all_of(
+      spare, [base](const PyRef& key) { return PyDict_DelItem(base, key.get()) == 0; });
 }
 
 PyRef WsgiEnviron::Build(Exchange& exchange, const PyRef& input, const PyRef& early_hints) {

@@ -45,6 +45,7 @@ class WsgiEnviron {
   bool CreateBase(const WsgiOptions& options, PyObject* file_wrapper);
   bool ReadScriptName();
   PyRef BaseOf(const ListenerAddress& listener);
+  bool MakeRoom(PyObject* base) const;
   bool SetRequestLine(PyObject* environ, const RequestHead& request);
   bool SetPath(PyObject* environ, const RequestHead& request, std::string_view encoded_path);
   bool SetForwarded(PyObject* environ, const RequestHead& request);
