@@ -1,8 +1,6 @@
 #include "engine/connection.h"
 
-#include <linux/sockios.h>
 #include <spdlog/spdlog.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -225,11 +223,17 @@ void Connection::EndExecution() {
                            exchange_.output_.total_bytes());
   owns_output_ = false;
   state_ = State::kFlushing;
+  if (exchange_.client_too_slow_) DiscardOutput();
   if (exchange_.failed_ || !exchange_.finished_) Reset();
 }
 
 bool Connection::executes_on_another_thread() const {
   return !engine_.on_engine_thread();
+}
+
+void Connection::ClientKeptWaiting(Nanoseconds time) {
+  engine_.slot_.PostponeRequest(exchange_.scoreboard_entry_,
+                                static_cast<std::uint64_t>(time.count()));
 }
 
 void Connection::OutputShared() {
@@ -347,16 +351,11 @@ DeadlineQueue* Connection::WantedDeadlines() {
   return nullptr;
 }
 
-// In bytes: of the body that have come, or of the response that the client's system has
-// acknowledged. What the local system holds for the client is no progress.
+// In bytes: of the body that have come, or of the response that have arrived.
 std::uint64_t Connection::Progress() {
   if (state_ == State::kBody) return exchange_.body_.size();
-  if (state_ != State::kFlushing && state_ != State::kExecuting) return 0;
-  const std::uint64_t sent =
-      owns_output_ ? exchange_.SharedSending().bytes_sent : exchange_.output_.bytes_sent();
-  int held = 0;
-  if (::ioctl(socket_.get(), SIOCOUTQ, &held) != 0) held = 0;
-  return sent - std::min<std::uint64_t>(sent, static_cast<std::uint64_t>(held));
+  if (state_ == State::kFlushing) return exchange_.output_.bytes_taken();
+  return state_ == State::kExecuting ? exchange_.SharedSending().bytes_taken : 0;
 }
 
 void Connection::OnDeadline() {

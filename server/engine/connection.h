@@ -58,6 +58,7 @@ class Connection : public EventHandler, private Deadline {
   // Executor's thread, by its Exchange.
   [[nodiscard]] bool executes_on_another_thread() const;
   void OutputShared();
+  void ClientKeptWaiting(Nanoseconds time);  // which is not the application's
 
  private:
   enum class State { kIdle, kHead, kBody, kWaiting, kExecuting, kFlushing, kLingering, kClosed };

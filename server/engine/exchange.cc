@@ -12,6 +12,7 @@
 namespace gunid {
 namespace {
 
+constexpr int kRoomPollMs = 100;  // how often WaitForRoom looks at the client's progress
 constexpr std::string_view kChunkEnd = "\r\n";
 constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
@@ -39,7 +40,7 @@ void Exchange::Start(const RequestHead& request, bool may_keep_alive) {
   status_ = 0;
   body_bytes_ = surplus_ = interim_bytes_ = 0;
   may_keep_alive_ = may_keep_alive;
-  head_sent_ = finished_ = failed_ = false;
+  head_sent_ = finished_ = failed_ = client_too_slow_ = false;
   output_shared_ = false;
   scoreboard_entry_ = -1;
   output_.Clear();
@@ -125,17 +126,25 @@ Exchange::WriteStatus Exchange::ToStatus(Output::Progress progress,
 }
 
 bool Exchange::WaitForRoom(double timeout_s) {
-  const int timeout_ms = timeout_s > 0 ? static_cast<int>(timeout_s * 1000) : -1;
+  TimePoint progress_at = Clock().Now();
+  std::uint64_t taken = 0;
   while (true) {
+    const TimePoint now = Clock().Now();
     {
       auto lock = LockOutput();
       if (failed_ || ToStatus(output_.Flush(), lock) == WriteStatus::kClosed) return false;
       if (output_.has_room()) return true;
+      if (const std::uint64_t taken_by_now = output_.bytes_taken(); taken_by_now > taken) {
+        taken = taken_by_now;
+        progress_at = now;
+      } else if (timeout_s > 0 && now - progress_at >= FromSeconds(timeout_s)) {
+        failed_ = client_too_slow_ = true;
+        return false;
+      }
     }
     pollfd socket{socket_, POLLOUT, 0};
-    if (::poll(&socket, 1, timeout_ms) != 0) continue;
-    const auto lock = LockOutput();
-    failed_ = true;
+    ::poll(&socket, 1, kRoomPollMs);
+    connection_->ClientKeptWaiting(Clock().Now() - now);
   }
 }
 
@@ -151,7 +160,7 @@ void Exchange::FailShared() {
 
 Exchange::Sending Exchange::SharedSending() {
   const std::lock_guard lock(output_mutex_);
-  return {!output_.empty(), output_.bytes_sent()};
+  return {!output_.empty(), output_.bytes_taken()};
 }
 
 void Exchange::Finish() {

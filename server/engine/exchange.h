@@ -76,8 +76,9 @@ class Exchange {
   // Only as the first of the body: see can_send_file().
   [[nodiscard]] bool can_send_file() const { return !head_sent_; }
   WriteStatus SendFile(int file, off_t offset, std::uint64_t count);
-  // Blocks until there is room for more. False: the client is gone or took nothing for `timeout_s`.
-  // To be called without the GIL.
+  // Blocks until there is room for more. False: the client is gone or took nothing for `timeout_s`
+  // (0: no limit). The time does not count for the request's deadline. To be called without the
+  // GIL.
   bool WaitForRoom(double timeout_s);
   // The body is complete. A body shorter than its Content-Length closes the connection; see
   // shortfall().
@@ -113,7 +114,7 @@ class Exchange {
   void FailShared();
   struct Sending {
     bool pending;
-    std::uint64_t bytes_sent;
+    std::uint64_t bytes_taken;
   };
   [[nodiscard]] Sending SharedSending();
 
@@ -142,6 +143,7 @@ class Exchange {
   bool head_sent_ = false;
   bool finished_ = false;
   bool failed_ = false;                // close without ceremony
+  bool client_too_slow_ = false;       // and drop what the system holds for the client
   std::atomic<bool> draining_{false};  // the worker retires: answer with Connection: close
   int scoreboard_entry_ = -1;
   Connection* connection_ = nullptr;  // that it is a member of

@@ -1,7 +1,9 @@
 #include "engine/output.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -178,6 +180,12 @@ void Output::Sent(std::size_t count) {
   if (offset_ < pending_.size()) return;
   pending_.clear();
   offset_ = 0;
+}
+
+std::uint64_t Output::bytes_taken() const {
+  int held = 0;
+  if (::ioctl(socket_, SIOCOUTQ, &held) != 0) held = 0;
+  return bytes_sent_ - std::min(bytes_sent_, static_cast<std::uint64_t>(held));
 }
 
 void Output::CloseFile() {

@@ -44,6 +44,9 @@ class Output {
   [[nodiscard]] std::uint64_t pending_bytes() const { return memory_bytes() + file_left_; }
   [[nodiscard]] std::uint64_t bytes_sent() const { return bytes_sent_; }  // since Clear()
   [[nodiscard]] std::uint64_t total_bytes() const { return bytes_sent_ + pending_bytes(); }
+  // What the client's system has acknowledged of it; the local one may hold megabytes for a client
+  // that takes nothing. A system call.
+  [[nodiscard]] std::uint64_t bytes_taken() const;
 
   // Nothing more should be written until there is room: the temporary file is at its limit, or it
   // cannot take what is pending.

@@ -144,6 +144,10 @@ int SlotWriter::BeginRequest(std::string_view method, std::string_view path, std
   return index;
 }
 
+void SlotWriter::PostponeRequest(int entry, std::uint64_t by_ns) {
+  if (entry >= 0) Add(slot_->entries[entry].start_ns, by_ns);
+}
+
 void SlotWriter::EndRequest(int entry, int status, std::uint64_t bytes_sent) {
   Add(slot_->in_flight, static_cast<std::uint64_t>(-1));
   if (status >= 500) Add(slot_->server_errors, 1);

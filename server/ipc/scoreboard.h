@@ -58,6 +58,9 @@ class SlotWriter {
   void ConnectionAccepted() { Add(slot_->connections, 1); }
   // Returns the entry to hand to EndRequest, -1 if all are taken.
   int BeginRequest(std::string_view method, std::string_view path, std::uint64_t now_ns);
+  // By the thread that runs the request, between the two: that time is not the application's, and
+  // is left out of its age.
+  void PostponeRequest(int entry, std::uint64_t by_ns);
   void EndRequest(int entry, int status, std::uint64_t bytes_sent);
 
  private:

@@ -2,8 +2,9 @@
 // process border, and one day the border between two versions of gunid, so its layout is fixed,
 // checked at attach, and made of lock-free atomics only.
 //
-// Each slot has one writer, the engine thread of the worker that owns it; the supervisor only reads
-// it, and clears it when no worker owns it. All times are CLOCK_MONOTONIC in nanoseconds.
+// Each slot has one writer, the engine thread of the worker that owns it (and while a request runs,
+// the thread that runs it for its start_ns); the supervisor only reads it, and clears it when no
+// worker owns it. All times are CLOCK_MONOTONIC in nanoseconds.
 #pragma once
 
 #include <atomic>

@@ -62,6 +62,24 @@ def body(request):
     return JsonResponse({"length": len(request.body), "sha256": digest})
 
 
+def blocks(request):
+    """The body of the request, piece by piece."""
+    return iter(lambda: request.read(65536), b"")
+
+
+@csrf_exempt
+def stream_digest(request):
+    digest = hashlib.sha256()
+    for block in blocks(request):
+        digest.update(block)
+    return HttpResponse(digest.hexdigest())
+
+
+@csrf_exempt
+def echo(request):
+    return StreamingHttpResponse(blocks(request), content_type="application/octet-stream")
+
+
 def count(request):
     request.session["count"] = request.session.get("count", 0) + 1
     return HttpResponse(request.session["count"])
@@ -74,6 +92,10 @@ def stream(request):
 
 def download(request):
     return FileResponse(open(__file__, "rb"), as_attachment=True)
+
+
+def served_file(request):
+    return FileResponse(open(request.GET["path"], "rb"))
 
 
 def redirected(request):
@@ -90,6 +112,9 @@ urlpatterns = [
     path("form", form),
     path("upload", upload),
     path("body", body),
+    path("digest", stream_digest),
+    path("echo", echo),
+    path("file", served_file),
     path("count", count),
     path("stream", stream),
     path("download", download),

@@ -43,6 +43,24 @@ def body():
     return jsonify(length=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
+def blocks():
+    """The body of the request, piece by piece."""
+    return iter(lambda: request.stream.read(65536), b"")
+
+
+@app.post("/digest")
+def stream_digest():
+    digest = hashlib.sha256()
+    for block in blocks():
+        digest.update(block)
+    return digest.hexdigest()
+
+
+@app.post("/echo")
+def echo():
+    return Response(stream_with_context(blocks()), mimetype="application/octet-stream")
+
+
 @app.get("/count")
 def count():
     session["count"] = session.get("count", 0) + 1
@@ -62,6 +80,11 @@ def stream():
 @app.get("/download")
 def download():
     return send_file(__file__, as_attachment=True)
+
+
+@app.get("/file")
+def served_file():
+    return send_file(request.args["path"], mimetype="application/octet-stream")
 
 
 @app.get("/generated")

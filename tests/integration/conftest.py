@@ -75,3 +75,11 @@ def pytest_runtest_makereport(item, call):
     if report.failed:
         for server in running:
             report.sections.append((f"log of gunid {server.pid}", server.log.text()))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Shows what tests have measured and noted with record_property."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        if report.when == "call" and report.user_properties:
+            figures = ", ".join(f"{name} {value}" for name, value in report.user_properties)
+            terminalreporter.write_line(f"{report.nodeid}: {figures}")

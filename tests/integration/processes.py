@@ -36,6 +36,21 @@ class Process:
     def parent(self) -> int:
         return int((self.stat or ["", "0"])[1])
 
+    def memory(self, field: str, file: str = "status") -> int:
+        """Bytes, from a file with lines as "VmHWM:  1234 kB"."""
+        for line in self.read(file).decode().splitlines():
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1]) * 1024
+        raise ValueError(f"/proc/{self.pid}/{file} has no {field}")
+
+    def has_open(self, path: Path) -> bool:
+        """Whether one of its descriptors is of that file; False also where it just closes some."""
+        try:
+            entries = Path(f"/proc/{self.pid}/fd").iterdir()
+            return str(path) in [os.readlink(entry) for entry in entries]
+        except FileNotFoundError:
+            return False
+
     @property
     def exe(self) -> Path:
         return Path(os.readlink(f"/proc/{self.pid}/exe"))

@@ -1,5 +1,6 @@
 """Where the programs, the applications and the build are, and how to run a program to its end."""
 
+import functools
 import os
 import subprocess
 from pathlib import Path
@@ -18,6 +19,13 @@ TIMEOUT = 40.0
 # Variables that would change what gunid does, whoever runs the tests.
 SETTINGS_VARIABLES = ("FORWARDED_ALLOW_IPS", "GUNICORN_CMD_ARGS", "PORT", "SENDFILE", "VIRTUAL_ENV",
                       "WEB_CONCURRENCY")
+
+
+@functools.cache
+def sanitized() -> bool:
+    """Whether the programs were built with a sanitizer: they are slower then, and larger."""
+    program = GUNID_WORKER.read_bytes()
+    return b"__asan_init" in program or b"__tsan_init" in program
 
 
 def environment(**variables: str) -> dict[str, str]:

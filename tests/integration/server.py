@@ -302,10 +302,12 @@ class Gate:
 
     def wait_entered(self) -> "Gate":
         """Waits until somebody reads the FIFO: the application's code is running."""
-        wait_until(self._enter, "the application to reach the gate")
+        wait_until(self.is_entered, "the application to reach the gate")
         return self
 
-    def _enter(self) -> bool:
+    def is_entered(self) -> bool:
+        if self.writer is not None:
+            return True
         try:
             self.writer = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
         except OSError:  # ENXIO: nobody reads

@@ -1,8 +1,11 @@
-"""Flask and Django, through requests and curl."""
+"""Flask, Django and Falcon, through requests and curl."""
 
+import functools
 import hashlib
 import json
 import os
+import threading
+from pathlib import Path
 
 import pytest
 import requests
@@ -30,14 +33,35 @@ CLASSES = [(), ("--threads", "4")]
 CLASS_NAMES = ["sync", "threads"]
 
 
-@pytest.fixture(scope="module", params=CLASSES, ids=CLASS_NAMES)
-def flask_server(request, module_gunid):
-    return module_gunid("flask_app:app", "-w", "2", *request.param)
+@pytest.fixture(scope="module")
+def start(module_gunid):
+    """Starts each application once for each worker class."""
+    return functools.cache(lambda app, *arguments: module_gunid(app, "-w", "2", *arguments))
 
 
-@pytest.fixture(scope="module", params=CLASSES, ids=CLASS_NAMES)
-def django_server(request, module_gunid):
-    return module_gunid("django_app", "-w", "2", *request.param)
+@pytest.fixture(params=CLASSES, ids=CLASS_NAMES)
+def flask_server(request, start):
+    return start("flask_app:app", *request.param)
+
+
+@pytest.fixture(params=CLASSES, ids=CLASS_NAMES)
+def django_server(request, start):
+    return start("django_app", *request.param)
+
+
+@pytest.fixture(params=CLASSES, ids=CLASS_NAMES)
+def falcon_server(request, start):
+    return start("falcon_app:app", *request.param)
+
+
+# What all three can do.
+@pytest.fixture(params=[
+    pytest.param((app, *arguments), id=f"{app.partition('_')[0]}-{name}")
+    for app in ("flask_app:app", "django_app", "falcon_app:app")
+    for name, arguments in zip(CLASS_NAMES, CLASSES)
+])
+def server(request, start):
+    return start(*request.param)
 
 
 @pytest.fixture
@@ -49,6 +73,18 @@ def flask_client(flask_server):
 @pytest.fixture
 def django_client(django_server):
     with Client(django_server) as client:
+        yield client
+
+
+@pytest.fixture
+def falcon_client(falcon_server):
+    with Client(falcon_server) as client:
+        yield client
+
+
+@pytest.fixture
+def client(server):
+    with Client(server) as client:
         yield client
 
 
@@ -201,6 +237,111 @@ def test_django_with_curl(django_server):
     assert json.loads(answer.stdout) == {"length": 5, "sha256": sha256(b"hello")}
 
 
+# Falcon
+
+
+def test_falcon_resources(falcon_client):
+    assert falcon_client.get("/").text == "falcon index"
+    answer = falcon_client.get("/users/7", params={"q": "ä"}, headers={"Host": "example.org"})
+    assert answer.json() == {
+        "id": 7, "args": {"q": "ä"}, "host": "example.org", "scheme": "http"
+    }
+    document = {"list": [1, 2, {"ü": None}]}
+    assert falcon_client.post("/json", json=document).json() == document
+
+
+def test_falcon_upload(falcon_client):
+    answer = falcon_client.post("/upload", files={"file": ("a.bin", UPLOAD)}, data={"note": "x"})
+    assert answer.json() == {"name": "a.bin", "note": "x", "sha256": sha256(UPLOAD)}
+
+
+def test_falcon_redirect_and_errors(falcon_client):
+    assert falcon_client.get("/redirect").text == "falcon index"
+    assert falcon_client.get("/nowhere").status_code == 404
+    assert falcon_client.post("/").status_code == 405
+    assert falcon_client.get("/stream").status_code == 400  # ?lines is missing
+    start = falcon_client.server.log.mark()
+    assert falcon_client.get("/error").status_code == 500
+    falcon_client.server.log.wait_for("RuntimeError: falcon resource failed", start=start)
+
+
+def test_falcon_with_curl(falcon_server):
+    assert run("curl", "-sSf", f"{falcon_server.url}/").stdout == "falcon index"
+    answer = run("curl", "-sSf", "-d", "hello", f"{falcon_server.url}/digest")
+    assert answer.stdout == sha256(b"hello")
+
+
+# All of them: large bodies, and many clients
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory) -> Path:
+    """50 MB."""
+    path = tmp_path_factory.mktemp("files") / "large.bin"
+    path.write_bytes(os.urandom(1 << 20) * 50)
+    return path
+
+
+@pytest.fixture(scope="module")
+def large_digest(large) -> str:
+    return sha256(large.read_bytes())
+
+
+def pieces(path: Path):
+    with path.open("rb") as file:
+        yield from iter(lambda: file.read(100_003), b"")
+
+
+def digest_of(answer: requests.Response) -> str:
+    digest = hashlib.sha256()
+    for piece in answer.iter_content(65536):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def test_large_upload(client, large, large_digest):
+    with large.open("rb") as file:
+        assert client.post("/digest", data=file).text == large_digest
+
+
+def test_large_upload_in_chunks(client, large, large_digest):
+    assert client.post("/digest", data=pieces(large)).text == large_digest
+
+
+def test_large_download_of_a_file(client, large, large_digest):
+    with client.get("/file", params={"path": str(large)}, stream=True) as answer:
+        assert digest_of(answer) == large_digest
+
+
+def test_large_body_that_is_streamed_in_and_out(client, large, large_digest):
+    with client.post("/echo", data=pieces(large), stream=True) as answer:
+        assert "Content-Length" not in answer.headers
+        assert digest_of(answer) == large_digest
+
+
+def test_large_form_and_download_by_curl(server, large, large_digest, tmp_path):
+    answer = run("curl", "-sSf", "-F", f"file=@{large}", "-F", "note=n", f"{server.url}/upload")
+    assert json.loads(answer.stdout) == {"name": "large.bin", "note": "n", "sha256": large_digest}
+    copy = tmp_path / "copy"
+    target = f"{server.url}/file?path={large}"
+    assert run("curl", "-sSf", "-o", copy, target).returncode == 0
+    assert sha256(copy.read_bytes()) == large_digest
+
+
+def test_32_clients_at_once(server, pool):
+    """Each has its own session and its own stream."""
+    start = threading.Barrier(32)
+
+    def visit() -> tuple[list[str], int]:
+        with Client(server) as client:
+            start.wait(TIMEOUT)
+            counts = [client.get("/count").text for _ in range(5)]
+            return counts, len(client.get("/stream", params={"lines": 1000}).text.splitlines())
+
+    visits = [pool.submit(visit) for _ in range(32)]
+    assert [visit.result() for visit in visits] == [(["1", "2", "3", "4", "5"], 1000)] * 32
+
+
 # The examples that we ship
 
 
@@ -209,19 +350,3 @@ def test_example(gunid, example, name):
     server = gunid(name, "--chdir", ROOT / "deploy" / "examples" / example, "-w", "2")
     assert server.get().text.startswith("Hello from worker ")
     assert "world" in server.get("/hello/world").text
-
-
-# Many at once
-
-
-@pytest.mark.parametrize("arguments", CLASSES, ids=CLASS_NAMES)
-def test_concurrent_clients(gunid, pool, arguments):
-    server = gunid("flask_app:app", "-w", "2", *arguments)
-
-    def visit() -> list[str]:
-        with Client(server) as client:
-            return [client.get("/count").text for _ in range(10)]
-
-    visits = [pool.submit(visit) for _ in range(16)]
-    counts = [str(number) for number in range(1, 11)]
-    assert [visit.result() for visit in visits] == [counts] * 16

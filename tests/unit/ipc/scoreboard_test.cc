@@ -50,6 +50,16 @@ TEST_F(ScoreboardTest, ShowsARequestWhileItRuns) {
   EXPECT_EQ(board_.InFlight(1), 0);
 }
 
+TEST_F(ScoreboardTest, APostponedRequestIsYounger) {
+  const int entry = writer_.BeginRequest("GET", "/", 42);
+  writer_.PostponeRequest(entry, 8);
+  writer_.PostponeRequest(-1, 8);  // one that no entry shows
+  ASSERT_EQ(board_.Requests(1).size(), 1U);
+  EXPECT_EQ(board_.Requests(1)[0].start_ns, 50U);
+  writer_.EndRequest(entry, 200, 5);
+  EXPECT_TRUE(board_.Requests(1).empty());
+}
+
 TEST_F(ScoreboardTest, CountsPerSlot) {
   writer_.Heartbeat(99);
   writer_.ConnectionAccepted();
