@@ -68,6 +68,13 @@ bool ListContains(std::string_view list, std::string_view item) {
   }
 }
 
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
 std::optional<std::uint64_t> ParseContentLength(std::string_view value) {
   std::uint64_t length = 0;
   const char* end = value.data() + value.size();

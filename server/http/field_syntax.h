@@ -16,6 +16,7 @@ std::string_view TrimWhitespace(std::string_view text);         // spaces and ta
 // Whether a comma-separated list has that item (case-insensitive).
 bool ListContains(std::string_view list, std::string_view item);
 
+int HexDigit(char c);  // its value, or -1
 // Digits only, and no overflow.
 std::optional<std::uint64_t> ParseContentLength(std::string_view value);
 

@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "http/chunked_decoder.h"
 #include "http/field_syntax.h"
 #include "http/line_scanner.h"
 #include "http/request_line.h"
@@ -17,11 +18,6 @@ namespace {
 
 using Outcome = LineScanner::Outcome;
 using ParseError = RequestParser::ParseError;
-
-// What is neither body nor trailers of a chunked message: sizes, extensions, line ends. The
-// smallest chunk needs 5 bytes of it for one byte of body.
-constexpr std::uint64_t kFramingAllowance = 16'384;
-constexpr std::uint64_t kFramingPerBodyByte = 16;
 
 // The memory for more fields than these is not kept from request to request.
 constexpr std::size_t kFieldsKept = 32;
@@ -48,6 +44,14 @@ ParseError ErrorFor(Outcome outcome) {
       break;
   }
   return {400, "Malformed request"};
+}
+
+ParseError ErrorFor(ChunkedDecoder::Outcome outcome) {
+  if (outcome == ChunkedDecoder::Outcome::kTooLarge) return {413, "Request body is too large"};
+  if (outcome == ChunkedDecoder::Outcome::kTooMuchFraming) {
+    return {400, "Too much chunk framing for so little body"};
+  }
+  return {400, "Malformed chunk"};
 }
 
 void Move(std::string_view& view, const char* old_base, const char* new_base) {
@@ -95,11 +99,12 @@ struct RequestParser::Impl {
   State FeedRequestLine(std::span<char> input, std::size_t& consumed);
   State FeedFields(std::span<char> input, std::size_t& consumed);
   State FeedBody(std::span<char> input, std::size_t& consumed);
+  State FeedChunks(std::span<char> input, std::size_t& consumed);
   State FeedTrailers(std::span<char> input, std::size_t& consumed);
   void Reset();
 
   State BeginFields(std::span<char> line);
-  State EndChunkHeader(std::span<char> rest, std::size_t& consumed);
+  void BeginLines(Phase of);
   // For head and trailers.
   State FeedLines(std::span<char> input, std::size_t& consumed);
   State RefuseLine(Outcome outcome, const char* line, const char* end);
@@ -116,16 +121,12 @@ struct RequestParser::Impl {
   bool CheckField(const HeaderField& field);
   bool CheckTransferEncoding(std::string_view value);
   bool CheckHead();
-  bool CheckFraming(const char* end);
   void TakeHostFromTarget();
 
   static int OnFieldName(llhttp_t* parser, const char* at, std::size_t length);
   static int OnFieldValue(llhttp_t* parser, const char* at, std::size_t length);
   static int OnFieldComplete(llhttp_t* parser);
   static int OnHeadComplete(llhttp_t* parser);
-  static int OnChunkHeader(llhttp_t* parser);
-  static int OnBody(llhttp_t* parser, const char* at, std::size_t length);
-  static int OnMessageComplete(llhttp_t* parser);
   static llhttp_settings_t MakeSettings();
   static llhttp_t MakeBeginning();
   static const llhttp_settings_t kSettings;
@@ -147,9 +148,8 @@ struct RequestParser::Impl {
   std::size_t checked_fields = 0;  // of those in the head
 
   const BodySink* on_body = nullptr;  // during Feed
-  const char* mark = nullptr;         // end of what has been counted of the input
-  std::uint64_t body_bytes = 0;
-  std::uint64_t framing_bytes = 0;
+  std::uint64_t body_left = 0;        // of one that is not chunked
+  ChunkedDecoder chunks;
   std::string trailer;  // a line that is not complete: what is consumed of a body is not kept
 };
 
@@ -163,9 +163,6 @@ llhttp_settings_t RequestParser::Impl::MakeSettings() {
   settings.on_header_value = OnFieldValue;
   settings.on_header_value_complete = OnFieldComplete;
   settings.on_headers_complete = OnHeadComplete;
-  settings.on_chunk_header = OnChunkHeader;
-  settings.on_body = OnBody;
-  settings.on_message_complete = OnMessageComplete;
   return settings;
 }
 
@@ -182,7 +179,8 @@ RequestParser::Impl::Impl(const RequestLimits& limits, const ParserLaxity& what_
     : longest_request_line(limits.line == 0 ? LineScanner::kLongestLine : limits.line),
       longest_body(limits.body == 0 ? std::numeric_limits<std::uint64_t>::max() : limits.body),
       laxity(what_is_permitted),
-      lines(limits, laxity.permit_obsolete_folding) {}
+      lines(limits, laxity.permit_obsolete_folding),
+      chunks(longest_body) {}
 
 RequestParser::State RequestParser::Impl::Feed(std::span<char> input, std::size_t& consumed) {
   const bool may_end_without_input = phase == Phase::kBody && !head.has_body();
@@ -244,17 +242,23 @@ RequestParser::State RequestParser::Impl::FeedRequestLine(std::span<char> input,
 
 RequestParser::State RequestParser::Impl::BeginFields(std::span<char> line) {
   if (auto refusal = ParseRequestLine(line, laxity, head)) return Fail(*std::move(refusal));
+  BeginLines(Phase::kFields);
+  return State::kNeedMore;
+}
+
+void RequestParser::Impl::BeginLines(Phase of) {
   parser = kBeginning;
   parser.data = this;
   lines.Start();
-  phase = Phase::kFields;
-  return State::kNeedMore;
+  phase = of;
 }
 
 RequestParser::State RequestParser::Impl::FeedFields(std::span<char> input, std::size_t& consumed) {
   const State state = FeedLines(input, consumed);
   if (state != State::kMessageComplete) return state;
   phase = Phase::kBody;
+  body_left = head.content_length.value_or(0);
+  if (head.chunked) chunks.Start();
   return State::kHeadComplete;
 }
 
@@ -296,33 +300,25 @@ void RequestParser::Impl::Normalize(std::span<char> text) const {
 }
 
 RequestParser::State RequestParser::Impl::FeedBody(std::span<char> input, std::size_t& consumed) {
-  if (!head.has_body()) {
-    phase = Phase::kComplete;
-    return State::kMessageComplete;
-  }
-  llhttp_resume(&parser);
-  mark = input.data();
-  const char* end = Execute(input.data(), input.data() + input.size());
-  const std::size_t taken = end - input.data();
-  consumed += taken;
-  if (phase == Phase::kFailed) return State::kError;
-  if (head.chunked && !CheckFraming(end)) return State::kError;
-  const llhttp_errno_t result = llhttp_get_errno(&parser);
-  if (result == HPE_OK) return State::kNeedMore;
-  if (result != HPE_PAUSED) return FailAsLlhttp();
-  if (head.chunked) return EndChunkHeader(input.subspan(taken), consumed);
+  if (head.chunked) return FeedChunks(input, consumed);
+  const std::string_view part(input.data(), std::min<std::uint64_t>(input.size(), body_left));
+  if (!part.empty() && *on_body) (*on_body)(part);
+  consumed += part.size();
+  body_left -= part.size();
+  if (body_left > 0) return State::kNeedMore;
   phase = Phase::kComplete;
   return State::kMessageComplete;
 }
 
-// The last chunk, or one that is too much.
-RequestParser::State RequestParser::Impl::EndChunkHeader(std::span<char> rest,
-                                                         std::size_t& consumed) {
-  if (parser.content_length > 0) return Fail({413, "Request body is too large"});
-  llhttp_resume(&parser);
-  lines.Start();
-  phase = Phase::kTrailers;
-  return Feed(rest, consumed);
+RequestParser::State RequestParser::Impl::FeedChunks(std::span<char> input, std::size_t& consumed) {
+  std::size_t taken = 0;
+  const ChunkedDecoder::Outcome outcome =
+      chunks.Decode({input.data(), input.size()}, taken, *on_body);
+  consumed += taken;
+  if (outcome == ChunkedDecoder::Outcome::kMore) return State::kNeedMore;
+  if (outcome != ChunkedDecoder::Outcome::kEnd) return Fail(ErrorFor(outcome));
+  BeginLines(Phase::kTrailers);
+  return Feed(input.subspan(taken), consumed);
 }
 
 RequestParser::State RequestParser::Impl::FeedTrailers(std::span<char> input,
@@ -352,7 +348,6 @@ void RequestParser::Impl::Reset() {
   trailer.clear();
   trailer.shrink_to_fit();
   line_length = checked_fields = 0;
-  body_bytes = framing_bytes = 0;
 }
 
 const char* RequestParser::Impl::Execute(const char* begin, const char* end) {
@@ -452,14 +447,6 @@ void RequestParser::Impl::TakeHostFromTarget() {
   }
 }
 
-// Counts what precedes `end` as framing.
-bool RequestParser::Impl::CheckFraming(const char* end) {
-  framing_bytes += end - mark;
-  mark = end;
-  return Require(framing_bytes <= kFramingAllowance + kFramingPerBodyByte * body_bytes, 400,
-                 "Too much chunk framing for so little body");
-}
-
 int RequestParser::Impl::OnFieldName(llhttp_t* parser, const char* at, std::size_t length) {
   Impl& self = Of(parser);
   const std::string_view name(at, length);
@@ -485,27 +472,8 @@ int RequestParser::Impl::OnFieldComplete(llhttp_t* parser) {
 }
 
 int RequestParser::Impl::OnHeadComplete(llhttp_t* parser) {
-  parser->upgrade = 0;  // no switch to another protocol: an Upgrade request is an ordinary one
-  return Of(parser).CheckHead() ? HPE_PAUSED : -1;
-}
-
-int RequestParser::Impl::OnChunkHeader(llhttp_t* parser) {
-  const Impl& self = Of(parser);
-  const bool too_much = parser->content_length > self.longest_body - self.body_bytes;
-  return parser->content_length == 0 || too_much ? HPE_PAUSED : 0;
-}
-
-int RequestParser::Impl::OnBody(llhttp_t* parser, const char* at, std::size_t length) {
   Impl& self = Of(parser);
-  if (self.head.chunked && !self.CheckFraming(at)) return HPE_USER;
-  self.mark = at + length;
-  self.body_bytes += length;
-  if (*self.on_body) (*self.on_body)(std::string_view(at, length));
-  return 0;
-}
-
-int RequestParser::Impl::OnMessageComplete(llhttp_t*) {
-  return HPE_PAUSED;
+  return self.phase == Phase::kTrailers || self.CheckHead() ? HPE_PAUSED : -1;
 }
 
 RequestParser::RequestParser(const RequestLimits& limits, const ParserLaxity& laxity)

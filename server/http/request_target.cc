@@ -37,13 +37,6 @@ RequestTarget SplitQuery(std::string_view path_and_query) {
   return target;
 }
 
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 // The byte that the escape at `at`, a '%', stands for.
 std::optional<char> EscapedByte(std::string_view text, std::size_t at) {
   if (at + 2 >= text.size()) return std::nullopt;

@@ -105,11 +105,9 @@ std::string LowerCase(std::string_view text) {
 // Fields that have no variable of their own. The length of the body is taken from the body itself,
 // which is complete before the application is called. That goes for a chunked one as well: it gets
 // the true CONTENT_LENGTH and no HTTP_TRANSFER_ENCODING, because most frameworks read just
-// CONTENT_LENGTH bytes and would find such a body empty. A name with an underscore is dropped, as
-// it would pass for the same name with a dash (Gunicorn's header_map).
+// CONTENT_LENGTH bytes and would find such a body empty.
 bool IsLeftOut(std::string_view name) {
-  return EqualsIgnoreCase(name, "Content-Length") || EqualsIgnoreCase(name, "Transfer-Encoding") ||
-         name.find('_') != std::string_view::npos;
+  return EqualsIgnoreCase(name, "Content-Length") || EqualsIgnoreCase(name, "Transfer-Encoding");
 }
 
 // SCRIPT_NAME ends in none (PEP 3333).
