@@ -8,7 +8,7 @@ build_packages=(
 )
 example_packages=(python3-flask python3-django curl)
 test_packages=(
-  ccache libgmock-dev libgtest-dev libc-bin procps
+  ccache clang libclang-rt-dev libgmock-dev libgtest-dev libc-bin procps
   python3-falcon python3-pytest python3-requests
   nginx libnginx-mod-stream
 )
