@@ -1,10 +1,15 @@
 #include "base/event_loop.h"
 
+#include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
+
+#include "base/result.h"
 
 namespace gunid {
 
@@ -110,17 +115,26 @@ void EventLoop::RunOnce(Nanoseconds limit) {
   if (woken) RunPosted();
 }
 
+// A process that is deaf must not go on: it would look alive. The application may have closed the
+// descriptor (os.closerange).
+int EventLoop::Poll(int timeout_ms) {
+  const int count =
+      epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout_ms);
+  if (count >= 0 || errno == EINTR) return std::max(0, count);
+  spdlog::critical("{}: this process ends", Errno("wait for events").message);
+  _exit(EXIT_FAILURE);
+}
+
 void EventLoop::Wait(int timeout_ms) {
-  const int capacity = static_cast<int>(events_.size());
   event_index_ = 0;
   if (wait_observer_ == nullptr || timeout_ms == 0) {
-    event_count_ = std::max(0, epoll_wait(epoll_.get(), events_.data(), capacity, timeout_ms));
+    event_count_ = Poll(timeout_ms);
     return;
   }
-  event_count_ = std::max(0, epoll_wait(epoll_.get(), events_.data(), capacity, 0));
+  event_count_ = Poll(0);
   if (event_count_ > 0) return;
   wait_observer_->BeforeWait();
-  event_count_ = std::max(0, epoll_wait(epoll_.get(), events_.data(), capacity, timeout_ms));
+  event_count_ = Poll(timeout_ms);
   wait_observer_->AfterWait();
 }
 

@@ -77,6 +77,7 @@ class EventLoop {
 
   int WaitMilliseconds(Nanoseconds limit) const;
   void Wait(int timeout_ms);
+  int Poll(int timeout_ms);
   void RunTimers();
   void RunPosted();
 

@@ -37,7 +37,8 @@ struct Settings {
   std::int64_t limit_request_line = 4094;
   std::int64_t limit_request_fields = 100;
   std::int64_t limit_request_field_size = 8190;
-  std::int64_t limit_request_body = 0;  // bytes; 0: no limit
+  std::int64_t limit_request_body = 0;                 // bytes; 0: no limit
+  std::int64_t limit_response_buffer = 1'073'741'824;  // bytes of one response; 0: no limit
   bool permit_obsolete_folding = false;
   bool strip_header_spaces = false;
   bool permit_unconventional_http_method = false;

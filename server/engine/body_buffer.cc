@@ -15,27 +15,30 @@ constexpr std::size_t kKeptCapacity = 512;  // of an idle connection
 
 }  // namespace
 
+// Small pieces are gathered: a body may come in chunks of a byte.
 Status BodyBuffer::Append(std::string_view bytes) {
-  if (!file_ && memory_.size() + bytes.size() > kMemoryLimit) {
-    if (Status status = Spill(); !status.ok()) return status;
+  const std::size_t most_in_memory = file_ ? kWindow : kMemoryLimit;
+  if (memory_.size() + bytes.size() > most_in_memory) {
+    if (Status status = file_ ? Status() : OpenFile(); !status.ok()) return status;
+    if (Status status = Complete(); !status.ok()) return status;
   }
-  if (file_) {
-    if (Status status = WriteAt(file_.get(), bytes, static_cast<off_t>(size_)); !status.ok())
-      return status;
-  } else {
-    memory_.append(bytes);
-  }
+  memory_.append(bytes);
   size_ += bytes.size();
   return {};
 }
 
-Status BodyBuffer::Spill() {
+Status BodyBuffer::OpenFile() {
   Result<UniqueFd> file = OpenTemporaryFile();
   if (!file.ok()) return file.error();
-  if (Status status = WriteAt(file->get(), memory_, 0); !status.ok()) return status;
   file_ = std::move(*file);
-  memory_.clear();
   return {};
+}
+
+Status BodyBuffer::Complete() {
+  if (!file_ || memory_.empty()) return {};
+  Status status = WriteAt(file_.get(), memory_, static_cast<off_t>(size_ - memory_.size()));
+  memory_.clear();
+  return status;
 }
 
 std::string_view BodyBuffer::Peek() {

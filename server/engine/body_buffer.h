@@ -18,8 +18,10 @@ class BodyBuffer {
   static constexpr std::size_t kMemoryLimit = 128 * 1024;
 
   // Engine thread.
-  Status Append(std::string_view bytes);  // fails when the temporary file cannot be made or written
-  void Clear();                           // for the next request; frees memory and file
+  // Both fail when the temporary file cannot be made or written. Complete() ends the appending.
+  Status Append(std::string_view bytes);
+  Status Complete();
+  void Clear();  // for the next request; frees memory and file
 
   // Executor thread.
   [[nodiscard]] std::uint64_t size() const { return size_; }
@@ -30,11 +32,12 @@ class BodyBuffer {
   void Consume(std::size_t count);
 
  private:
-  Status Spill();
+  Status OpenFile();
   void ReadWindow();
 
-  std::string
-      memory_;  // all of the body, or once it is in the file a window of it that is being read
+  // All of the body; or once there is a file, what is to be written to it, and then a window of it
+  // that is being read.
+  std::string memory_;
   std::uint64_t size_ = 0;
   std::uint64_t position_ = 0;
   std::uint64_t window_start_ = 0;  // offset of memory_ in the file

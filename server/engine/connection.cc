@@ -1,6 +1,7 @@
 #include "engine/connection.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -42,7 +43,7 @@ void Connection::Open(UniqueFd socket, PeerAddress peer, const std::optional<IpA
   peer_ = std::move(peer);
   exchange_.listener_ = &listener;
   exchange_.socket_ = socket_.get();
-  exchange_.output_.Attach(socket_.get());
+  exchange_.output_.Attach(socket_.get(), options.response_buffer_limit);
   state_ = State::kIdle;
   readable_ = true;  // most clients send at once
   fresh_ = true;
@@ -68,7 +69,6 @@ void Connection::OnEvents(std::uint32_t events) {
     engine_.Withdraw(*this);
     Close();
   }
-  if (state_ == State::kExecuting && owns_output_) exchange_.FlushShared();
   Proceed();
 }
 
@@ -89,8 +89,9 @@ bool Connection::Step() {
       return Flush();
     case State::kLingering:
       return DiscardInput();
-    case State::kWaiting:
     case State::kExecuting:
+      return owns_output_ && exchange_.FlushShared();
+    case State::kWaiting:
     case State::kClosed:
       break;
   }
@@ -154,11 +155,12 @@ bool Connection::ParseProxyHeader() {
   proxy_expected_ = false;
   state_ = State::kIdle;
   if (scan.outcome == Outcome::kAbsent) return true;
-  if (!may_proxy_) {
-    Reject(403, "PROXY header from a peer that may not send one");
-  } else if (scan.outcome == Outcome::kMalformed) {
-    Reject(400, scan.reason);
-  } else if (scan.outcome == Outcome::kAddresses) {
+  if (!may_proxy_ || scan.outcome == Outcome::kMalformed) {
+    Reject(may_proxy_ ? 400 : 403,
+           may_proxy_ ? scan.reason : "PROXY header from a peer that may not send one");
+    return true;
+  }
+  if (scan.outcome == Outcome::kAddresses) {
     proxy_ = std::make_unique<ProxyHeader>(std::move(scan.header));
     peer_ = {proxy_->client_host, proxy_->client_port};
   }
@@ -181,6 +183,7 @@ bool Connection::NeedMore() {
 
 bool Connection::BeginBody() {
   Disarm();
+  late_ = false;
   state_ = State::kBody;
   input_.EndHead();
   RequestHead& head = parser_.head();
@@ -201,6 +204,12 @@ void Connection::SendContinue() {
 
 bool Connection::EndMessage() {
   Disarm();
+  late_ = false;
+  if (body_status_ = exchange_.body_.Complete(); !body_status_.ok()) {
+    spdlog::error("{}", body_status_.error().message);
+    Answer(500, "");
+    return true;
+  }
   MetExpectation();
   state_ = State::kWaiting;
   const RequestHead& head = parser_.head();
@@ -222,6 +231,7 @@ void Connection::EndExecution() {
   engine_.slot_.EndRequest(exchange_.scoreboard_entry_, exchange_.status(),
                            exchange_.output_.total_bytes());
   owns_output_ = false;
+  exchange_.body_.Clear();
   state_ = State::kFlushing;
   if (exchange_.client_too_slow_) DiscardOutput();
   if (exchange_.failed_ || !exchange_.finished_) Reset();
@@ -234,6 +244,7 @@ bool Connection::executes_on_another_thread() const {
 void Connection::ClientKeptWaiting(Nanoseconds time) {
   engine_.slot_.PostponeRequest(exchange_.scoreboard_entry_,
                                 static_cast<std::uint64_t>(time.count()));
+  if (engine_.on_engine_thread()) engine_.Heartbeat();  // its loop waits, too
 }
 
 void Connection::OutputShared() {
@@ -242,14 +253,15 @@ void Connection::OutputShared() {
 
 void Connection::TakeOverOutput() {
   owns_output_ = true;
-  exchange_.FlushShared();
-  Settle();
+  Proceed();
 }
 
 bool Connection::Flush() {
   switch (exchange_.output_.Flush()) {
     case Output::Progress::kDone:
       return EndResponse();
+    case Output::Progress::kMore:
+      return true;
     case Output::Progress::kBlocked:
       return false;
     case Output::Progress::kFailed:
@@ -262,7 +274,7 @@ bool Connection::Flush() {
 bool Connection::EndResponse() {
   Disarm();
   if (!exchange_.encoded_.keep_alive) {
-    if (rejected_ || readable_ || input_.has_unparsed()) {
+    if (rejected_ || readable_ || input_.has_unparsed() || HasUnreadInput()) {
       Linger();
     } else {
       // A process that the application forked may hold the socket, too: then close alone ends nothing.
@@ -272,7 +284,6 @@ bool Connection::EndResponse() {
     }
     return true;
   }
-  exchange_.body_.Clear();
   parser_.Reset();
   input_.EndMessage();
   state_ = State::kIdle;
@@ -287,10 +298,17 @@ void Connection::Reject(int status, std::string_view reason) {
 void Connection::Answer(int status, std::string_view reason) {
   Disarm();
   rejected_ = true;
-  exchange_.Start(kUnknownRequest, false);
+  const RequestHead& head = parser_.head();  // as much of it as is known: HEAD has no body
+  exchange_.Start(head.method.empty() ? kUnknownRequest : head, false);
   exchange_.SendError(status, reason);
   state_ = State::kFlushing;
   if (exchange_.failed_) Close();
+}
+
+// Also where the event loop has not told of it: not watched yet, or the application ran inline.
+bool Connection::HasUnreadInput() const {
+  int unread = 0;
+  return ::ioctl(socket_.get(), FIONREAD, &unread) == 0 && unread > 0;
 }
 
 void Connection::Linger() {
@@ -358,18 +376,35 @@ std::uint64_t Connection::Progress() {
   return state_ == State::kExecuting ? exchange_.SharedSending().bytes_taken : 0;
 }
 
+bool Connection::ProgressIsEnough(double deadline_s) {
+  return static_cast<double>(Progress() - progress_) >= deadline_s * EngineOptions::kLeastRate;
+}
+
+// What has come is looked at first: the application may have kept the engine busy meanwhile.
+void Connection::OnReadDeadline() {
+  const std::uint64_t progress = progress_;
+  late_ = readable_ = true;
+  Proceed();
+  const bool arriving = state_ == State::kHead || state_ == State::kBody;
+  const bool late = late_;  // no message ended meanwhile
+  late_ = false;
+  if (!late || !arriving) return;
+  progress_ = progress;
+  if (state_ == State::kBody && ProgressIsEnough(engine_.options_.body_s)) {
+    progress_ = Progress();
+    return;
+  }
+  Reject(408, "not received completely within the time limit");
+  Proceed();
+}
+
 void Connection::OnDeadline() {
   switch (state_) {
     case State::kHead:
-      Reject(408, "not received completely within the time limit");
-      break;
     case State::kBody:
-      if (Progress() - progress_ < engine_.options_.body_s * EngineOptions::kLeastBodyRate) {
-        Reject(408, "not received completely within the time limit");
-      }
-      break;
+      return OnReadDeadline();
     case State::kExecuting:
-      if (Progress() == progress_ && exchange_.SharedSending().pending) {
+      if (!ProgressIsEnough(engine_.options_.write_s) && exchange_.SharedSending().pending) {
         exchange_.FailShared();
         DiscardOutput();
         ::shutdown(socket_.get(), SHUT_RDWR);
@@ -377,7 +412,7 @@ void Connection::OnDeadline() {
       }
       break;
     case State::kFlushing:
-      if (Progress() == progress_) {
+      if (!ProgressIsEnough(engine_.options_.write_s)) {
         DiscardOutput();
         Close();
       }
@@ -386,7 +421,7 @@ void Connection::OnDeadline() {
     case State::kWaiting:
     case State::kLingering:
     case State::kClosed:
-      Reset();
+      Close();
       break;
   }
   Proceed();

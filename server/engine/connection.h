@@ -65,6 +65,7 @@ class Connection : public EventHandler, private Deadline {
 
   void OnEvents(std::uint32_t events) override;
   void OnDeadline() override;
+  void OnReadDeadline();
 
   // Steps: true if there may be more to do at once.
   bool Step();
@@ -76,14 +77,16 @@ class Connection : public EventHandler, private Deadline {
   bool EndMessage();
   bool Flush();
   bool EndResponse();
+  [[nodiscard]] bool HasUnreadInput() const;
   bool DiscardInput();
 
   void Settle();  // what has to be so while the connection waits
   void Watch();
   DeadlineQueue* WantedDeadlines();
   [[nodiscard]] std::uint64_t Progress();
-  void Reject(int status, std::string_view reason);  // an invalid request
-  void Answer(int status, std::string_view reason);  // by the engine itself; then closes
+  [[nodiscard]] bool ProgressIsEnough(double deadline_s);  // since the deadline was armed
+  void Reject(int status, std::string_view reason);        // an invalid request
+  void Answer(int status, std::string_view reason);        // by the engine itself; then closes
   void SendContinue();
   void MetExpectation();
   void Linger();
@@ -105,6 +108,7 @@ class Connection : public EventHandler, private Deadline {
   bool may_proxy_ : 1 = false;       // the peer may send a PROXY header
   bool proxy_expected_ : 1 = false;  // and it may be what comes next
   bool owns_output_ : 1 = false;     // while executing: the engine writes what is pending
+  bool late_ : 1 = false;            // the deadline of the message is over
   bool expected_ : 1 = false;        // counted by Engine::Expect()
   std::uint64_t expected_in_ = 0;    // the moment of that
   std::uint64_t progress_ = 0;       // when the current deadline was armed

@@ -42,14 +42,17 @@ struct EngineOptions {
   int max_connections = 1000;  // worker_connections
   double keepalive_s = 2;      // idle between requests; 0: connections are not kept
   double head_s = 30;          // for a whole request head; then 408
-  double body_s = 30;          // in which kLeastBodyRate must be reached; else 408
-  double write_s = 30;         // without any progress of a response
+  double body_s = 30;          // in which kLeastRate must be reached; else 408
+  double write_s = 30;         // in which kLeastRate must be reached, of a response
+  // Of what a client leaves pending of one response, in a temporary file; 0: no limit. Beyond it
+  // the application waits.
+  std::uint64_t response_buffer_limit = 1024 * 1024 * 1024;
   // For a client that has no request under way when a drain begins: its next one may be on its way,
   // and is answered.
   double drain_grace_s = 1;
 
   // Bytes per second. Slower clients are attackers, or lost.
-  static constexpr double kLeastBodyRate = 500;
+  static constexpr double kLeastRate = 500;
 };
 
 // What the engine tells its worker, on the engine's thread.

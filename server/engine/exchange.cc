@@ -56,8 +56,9 @@ Exchange::WriteStatus Exchange::SendEarlyHints(const ResponseFields& fields) {
   auto lock = LockOutput();
   if (finished_ || failed_) return WriteStatus::kClosed;
   if (head_sent_ || request_->minor_version == 0) return WriteStatus::kOk;
-  EncodeEarlyHints(fields, output_.queue());
-  const WriteStatus status = ToStatus(output_.Write({}), lock);
+  std::string hints;
+  EncodeEarlyHints(fields, hints);
+  const WriteStatus status = ToStatus(output_.Write({hints}), lock);
   interim_bytes_ = output_.total_bytes();
   return status;
 }
@@ -116,7 +117,7 @@ Exchange::WriteStatus Exchange::ToStatus(Output::Progress progress,
                                          std::unique_lock<std::mutex>& lock) {
   if (progress == Output::Progress::kFailed) failed_ = true;
   if (failed_) return WriteStatus::kClosed;
-  const bool pending = progress == Output::Progress::kBlocked;
+  const bool pending = progress != Output::Progress::kDone;
   if (pending && !finished_ && !output_shared_ && connection_->executes_on_another_thread()) {
     lock.lock();  // until the caller is through with the output
     output_shared_ = true;
@@ -126,20 +127,24 @@ Exchange::WriteStatus Exchange::ToStatus(Output::Progress progress,
 }
 
 bool Exchange::WaitForRoom(double timeout_s) {
-  TimePoint progress_at = Clock().Now();
-  std::uint64_t taken = 0;
+  bool begun = false;
+  TimePoint since = Clock().Now();
+  std::uint64_t taken = 0;  // by then
   while (true) {
     const TimePoint now = Clock().Now();
     {
       auto lock = LockOutput();
       if (failed_ || ToStatus(output_.Flush(), lock) == WriteStatus::kClosed) return false;
       if (output_.has_room()) return true;
-      if (const std::uint64_t taken_by_now = output_.bytes_taken(); taken_by_now > taken) {
-        taken = taken_by_now;
-        progress_at = now;
-      } else if (timeout_s > 0 && now - progress_at >= FromSeconds(timeout_s)) {
+      const bool judge = timeout_s > 0 && now - since >= FromSeconds(timeout_s);
+      if (judge && output_.bytes_taken() - taken < timeout_s * kLeastRateToWaitFor) {
         failed_ = client_too_slow_ = true;
         return false;
+      }
+      if (judge || !begun) {
+        begun = true;
+        since = now;
+        taken = output_.bytes_taken();
       }
     }
     pollfd socket{socket_, POLLOUT, 0};
@@ -148,9 +153,12 @@ bool Exchange::WaitForRoom(double timeout_s) {
   }
 }
 
-void Exchange::FlushShared() {
+bool Exchange::FlushShared() {
   const std::lock_guard lock(output_mutex_);
-  if (!failed_ && !output_.empty() && output_.Flush() == Output::Progress::kFailed) failed_ = true;
+  if (failed_ || output_.empty()) return false;
+  const Output::Progress progress = output_.Flush();
+  failed_ = progress == Output::Progress::kFailed;
+  return progress == Output::Progress::kMore;
 }
 
 void Exchange::FailShared() {

@@ -46,6 +46,8 @@ class Connection;
 
 class Exchange {
  public:
+  static constexpr double kLeastRateToWaitFor = 64 * 1024;  // bytes per second
+
   enum class WriteStatus {
     kOk,
     kFull,    // accepted, but too much is pending: call WaitForRoom before writing more
@@ -57,7 +59,6 @@ class Exchange {
   BodyBuffer& body() { return body_; }
   [[nodiscard]] const PeerAddress& peer() const { return *peer_; }
   [[nodiscard]] const ListenerAddress& listener() const { return *listener_; }
-  [[nodiscard]] int socket() const { return socket_; }
 
   // What a PROXY header said of the connection, or null.
   [[nodiscard]] const ProxyHeader* proxy() const { return proxy_; }
@@ -74,11 +75,11 @@ class Exchange {
   WriteStatus Write(std::string_view chunk);
   // `count` bytes of a regular file from `offset`, by sendfile. The caller keeps the descriptor.
   // Only as the first of the body: see can_send_file().
-  [[nodiscard]] bool can_send_file() const { return !head_sent_; }
+  [[nodiscard]] bool can_send_file() const { return !head_sent_ && !may_wait_to_write(); }
   WriteStatus SendFile(int file, off_t offset, std::uint64_t count);
-  // Blocks until there is room for more. False: the client is gone or took nothing for `timeout_s`
-  // (0: no limit). The time does not count for the request's deadline. To be called without the
-  // GIL.
+  // Blocks until there is room for more. False: the client is gone, or took less than
+  // kLeastRateToWaitFor for `timeout_s` (0: no limit): it holds up the application. The time does
+  // not count for the request's deadline. To be called without the GIL.
   bool WaitForRoom(double timeout_s);
   // The body is complete. A body shorter than its Content-Length closes the connection; see
   // shortfall().
@@ -89,6 +90,9 @@ class Exchange {
   // A whole small response of the server's own, before any head was sent; the connection is closed
   // after it.
   void SendError(int status, std::string_view detail);
+
+  // A write may have to wait for the engine, or for a disk. Executor thread.
+  [[nodiscard]] bool may_wait_to_write() const { return output_shared_ || output_.has_file(); }
 
   [[nodiscard]] bool head_sent() const { return head_sent_; }  // SendHead was called
   [[nodiscard]] int status() const { return status_; }
@@ -108,8 +112,9 @@ class Exchange {
   // only borrowed.
   void Start(const RequestHead& request, bool may_keep_alive);
 
-  // Engine thread, while the executor runs and after OutputShared: writes what is pending.
-  void FlushShared();
+  // Engine thread, while the executor runs and after OutputShared: writes what is pending. True if
+  // there is more to do at once.
+  bool FlushShared();
   // Engine thread, likewise: the client takes nothing, or is gone.
   void FailShared();
   struct Sending {

@@ -15,13 +15,19 @@ void BufferPool::GiveBack(std::unique_ptr<char[]> buffer) {
   if (free_.size() < kMaxFree) free_.push_back(std::move(buffer));
 }
 
+bool BufferPool::ReserveLarge(std::size_t bytes) {
+  if (bytes > kMostLargeBytes - large_bytes_) return false;
+  large_bytes_ += bytes;
+  return true;
+}
+
 std::span<char> InputBuffer::MakeRoom(RequestParser& parser) {
   if (!data_) {
     data_ = pool_.Take();
     capacity_ = BufferPool::kBufferSize;
   }
   if (capacity_ - size_ < kMinRoom && start_ > 0) MoveTo(data_.get(), parser);
-  if (capacity_ - size_ < kMinRoom && capacity_ < kMaxCapacity) Grow(parser);
+  if (capacity_ - size_ < kMinRoom && !Grow(parser) && capacity_ == size_) return {};
   return {data_.get() + size_, capacity_ - size_};
 }
 
@@ -35,11 +41,24 @@ void InputBuffer::MoveTo(char* destination, RequestParser& parser) {
   start_ = 0;
 }
 
-void InputBuffer::Grow(RequestParser& parser) {
-  auto larger = std::make_unique_for_overwrite<char[]>(capacity_ * 2);
+bool InputBuffer::Grow(RequestParser& parser) {
+  const std::size_t capacity = 2 * capacity_;
+  if (!pool_.ReserveLarge(capacity)) return false;
+  auto larger = std::make_unique_for_overwrite<char[]>(capacity);
   MoveTo(larger.get(), parser);
+  GiveBackMemory();
   data_ = std::move(larger);
-  capacity_ *= 2;
+  capacity_ = capacity;
+  return true;
+}
+
+void InputBuffer::GiveBackMemory() {
+  if (capacity_ == BufferPool::kBufferSize) {
+    pool_.GiveBack(std::move(data_));
+  } else {
+    pool_.ReleaseLarge(capacity_);
+    data_.reset();
+  }
 }
 
 void InputBuffer::DropParsedBody() {
@@ -52,8 +71,7 @@ void InputBuffer::EndMessage() {
 }
 
 void InputBuffer::Release() {
-  if (data_ && capacity_ == BufferPool::kBufferSize) pool_.GiveBack(std::move(data_));
-  data_.reset();
+  if (data_) GiveBackMemory();
   capacity_ = start_ = head_end_ = parsed_ = size_ = 0;
 }
 

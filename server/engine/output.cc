@@ -20,8 +20,7 @@ namespace gunid {
 namespace {
 
 constexpr std::size_t kMaxParts = 3;
-constexpr std::size_t kKeptCapacity = 512;          // of an idle connection
-constexpr std::uint64_t kMaxSendfile = 0x7ffff000;  // what one call transfers at most
+constexpr std::size_t kKeptCapacity = 512;  // of an idle connection
 
 ssize_t SendParts(int socket, iovec* parts, std::size_t count) {
   msghdr message{};
@@ -119,9 +118,12 @@ Output::Progress Output::WriteFile(int file, off_t offset, std::uint64_t count) 
   file_offset_ = offset;
   file_left_ = count;
   if (progress == Progress::kDone) progress = FlushFile(file);
-  if (progress == Progress::kBlocked && file_left_ > 0) {
+  if (progress != Progress::kFailed && file_left_ > 0) {
     file_.Reset(::fcntl(file, F_DUPFD_CLOEXEC, 0));
-    if (!file_) return Progress::kFailed;
+    if (!file_) {
+      spdlog::error("a response is cut: {}", Errno("duplicate the descriptor of its file").message);
+      return Progress::kFailed;
+    }
   }
   return progress;
 }
@@ -138,11 +140,11 @@ Output::Progress Output::Flush() {
 }
 
 bool Output::full() const {
-  return memory_bytes() > 4 * kMemoryLimit || (spilling_ && file_end() >= kFileLimit);
+  return memory_bytes() > 4 * kMemoryLimit || file_is_full();
 }
 
 bool Output::has_room() const {
-  return memory_bytes() <= kMemoryLimit && !(spilling_ && file_end() >= kFileLimit);
+  return memory_bytes() <= kMemoryLimit && !file_is_full();
 }
 
 Output::Progress Output::FlushBytes(int flags) {
@@ -159,14 +161,18 @@ Output::Progress Output::FlushBytes(int flags) {
 }
 
 Output::Progress Output::FlushFile(int file) {
+  std::uint64_t budget = kMostOfFile;
   while (file_left_ > 0) {
-    const ssize_t sent =
-        ::sendfile(socket_, file, &file_offset_, std::min(file_left_, kMaxSendfile));
+    if (budget == 0) return Progress::kMore;
+    const ssize_t sent = ::sendfile(socket_, file, &file_offset_, std::min(file_left_, budget));
     if (sent > 0) {
-      file_left_ -= static_cast<std::uint64_t>(sent);
-      bytes_sent_ += static_cast<std::uint64_t>(sent);
+      const auto count = static_cast<std::uint64_t>(sent);
+      budget -= count;
+      file_left_ -= count;
+      bytes_sent_ += count;
     } else if (sent == 0) {
-      return Progress::kFailed;  // the file is shorter than what was promised to the client
+      spdlog::error("a response is cut: its file has become shorter");
+      return Progress::kFailed;
     } else if (errno != EINTR) {
       return WouldBlock() ? Progress::kBlocked : Progress::kFailed;
     }

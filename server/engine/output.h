@@ -19,13 +19,17 @@ namespace gunid {
 
 class Output {
  public:
-  // All written; the socket is full; the client is gone.
-  enum class Progress { kDone, kBlocked, kFailed };
+  // All written; much was, but others want their turn; the socket is full; the client is gone.
+  enum class Progress { kDone, kMore, kBlocked, kFailed };
 
   static constexpr std::size_t kMemoryLimit = 64 * 1024;
-  static constexpr std::uint64_t kFileLimit = 64 * 1024 * 1024;  // of the temporary file
+  static constexpr std::uint64_t kMostOfFile = 512 * 1024;
 
-  void Attach(int socket) { socket_ = socket; }
+  // `file_limit`: of the temporary file, in bytes; 0: none.
+  void Attach(int socket, std::uint64_t file_limit) {
+    socket_ = socket;
+    file_limit_ = file_limit;
+  }
 
   // What is appended here goes out with the next write: a response head waits for the first of its
   // body.
@@ -36,7 +40,7 @@ class Output {
   // Sends what is queued, then `count` bytes of `file` from `offset`; the descriptor is duplicated
   // where some of it must wait. Not while a file is pending already.
   Progress WriteFile(int file, off_t offset, std::uint64_t count);
-  // Sends what is queued and pending.
+  // Sends what is queued and pending; of a file kMostOfFile at the most.
   Progress Flush();
 
   [[nodiscard]] bool empty() const { return pending_bytes() == 0; }
@@ -64,6 +68,9 @@ class Output {
   [[nodiscard]] std::uint64_t file_end() const {
     return static_cast<std::uint64_t>(file_offset_) + file_left_;
   }
+  [[nodiscard]] bool file_is_full() const {
+    return spilling_ && file_limit_ > 0 && file_end() >= file_limit_;
+  }
   void Keep(std::string_view bytes);
   bool OpenSpillFile();
   void SpillToFile(std::string_view bytes);
@@ -73,6 +80,7 @@ class Output {
   void Sent(std::size_t count);
 
   int socket_ = -1;  // the connection's
+  std::uint64_t file_limit_ = 0;
   std::string pending_;
   std::size_t offset_ = 0;  // of pending_ that has been sent
   UniqueFd file_;

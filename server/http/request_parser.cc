@@ -429,12 +429,14 @@ bool RequestParser::Impl::CheckTransferEncoding(std::string_view value) {
 }
 
 bool RequestParser::Impl::CheckHead() {
-  head.chunked = (parser.flags & F_CHUNKED) != 0;
+  head.chunked = seen.transfer_encoding;  // no other than one `chunked` got past its check
   if ((parser.flags & F_CONTENT_LENGTH) != 0) head.content_length = parser.content_length;
   const bool is_1_1 = head.minor_version == 1;
   head.keep_alive = !seen.connection_close && (is_1_1 || seen.connection_keep_alive);
   if (head.target.front() != '/') TakeHostFromTarget();
-  return Require(seen.host || !is_1_1, 400, "Host header field is missing") &&
+  return Require(head.chunked == ((parser.flags & F_CHUNKED) != 0), 400,
+                 "Malformed Transfer-Encoding") &&
+         Require(seen.host || !is_1_1, 400, "Host header field is missing") &&
          Require(head.content_length.value_or(0) <= longest_body, 413, "Request body is too large");
 }
 

@@ -1,5 +1,6 @@
 #include "python/file_wrapper.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <new>
@@ -127,6 +128,9 @@ std::optional<FileRegion> FileWrapper::Region(PyObject* result) const {
   if (!fd || !position || fstat(static_cast<int>(*fd), &status) != 0 || !S_ISREG(status.st_mode)) {
     return std::nullopt;
   }
+  // Files of /proc say that they are empty; and reading is what tells that a file may not be read.
+  const int flags = fcntl(static_cast<int>(*fd), F_GETFL);
+  if (status.st_size == 0 || flags < 0 || (flags & O_ACCMODE) == O_WRONLY) return std::nullopt;
   const long long size = status.st_size > *position ? status.st_size - *position : 0;
   return FileRegion{static_cast<int>(*fd), static_cast<off_t>(*position),
                     static_cast<std::uint64_t>(size)};

@@ -18,7 +18,10 @@ namespace {
 
 // Some of it will most likely go to a temporary file.
 constexpr std::size_t kLargeWrite = 64 * 1024;
+constexpr std::size_t kLargestPart = 1024 * 1024;  // between two looks at what is pending
 constexpr std::chrono::milliseconds kWriterPoll(1);
+constexpr char kTooLate[] = "start_response was used after its request was over";
+constexpr char kWrittenTwice[] = "two threads wrote to the response at once";
 
 bool Raise(PyObject* type, const char* message) {
   PyErr_SetString(type, message);
@@ -141,7 +144,9 @@ bool WsgiResponse::SetHead(PyObject* status, PyObject* headers) {
 bool WsgiResponse::SendEarlyHints(PyObject* headers) {
   ResponseFields fields;
   if (!AddHeaders(headers, fields)) return false;
-  closed_ = exchange_.SendEarlyHints(fields) == Exchange::WriteStatus::kClosed;
+  if (ended_) return Raise(PyExc_RuntimeError, kTooLate);
+  if (writing_) return Raise(PyExc_RuntimeError, kWrittenTwice);
+  if (WaitForRoom()) Note(exchange_.SendEarlyHints(fields));
   return true;
 }
 
@@ -162,20 +167,34 @@ bool WsgiResponse::Write(PyObject* chunk, std::optional<std::uint64_t> known_len
   }
   const std::string_view bytes(PyBytes_AS_STRING(chunk),
                                static_cast<std::size_t>(PyBytes_GET_SIZE(chunk)));
-  if (writing_) return Raise(PyExc_RuntimeError, "write() was called by two threads at once");
+  if (ended_) return Raise(PyExc_RuntimeError, kTooLate);
+  if (writing_) return Raise(PyExc_RuntimeError, kWrittenTwice);
   if (bytes.empty() || closed_) return true;
   if (!SendHead(known_length)) return false;
-  if (full_) {
+  for (std::size_t done = 0; done < bytes.size() && WaitForRoom(); done += kLargestPart) {
+    WritePart(bytes.substr(done, kLargestPart));
+  }
+  return true;
+}
+
+bool WsgiResponse::WaitForRoom() {
+  if (full_ && !closed_) {
     const GilReleasedForWrite released(*this);
     closed_ = !exchange_.WaitForRoom(write_timeout_s_);
-    if (closed_) return true;
+    full_ = false;
   }
+  return !closed_;
+}
+
+void WsgiResponse::WritePart(std::string_view part) {
   std::optional<GilReleasedForWrite> released;
-  if (bytes.size() >= kLargeWrite) released.emplace(*this);
-  const Exchange::WriteStatus status = exchange_.Write(bytes);
+  if (part.size() >= kLargeWrite || exchange_.may_wait_to_write()) released.emplace(*this);
+  Note(exchange_.Write(part));
+}
+
+void WsgiResponse::Note(Exchange::WriteStatus status) {
   full_ = status == Exchange::WriteStatus::kFull;
   closed_ = status == Exchange::WriteStatus::kClosed;
-  return true;
 }
 
 bool WsgiResponse::SendFile(const FileRegion& file) {
@@ -186,7 +205,8 @@ bool WsgiResponse::SendFile(const FileRegion& file) {
   return true;
 }
 
-void WsgiResponse::WaitForWriters() const {
+void WsgiResponse::EndWriting() {
+  ended_ = true;
   while (writing_) {
     const GilReleased released;
     std::this_thread::sleep_for(kWriterPoll);
@@ -194,8 +214,9 @@ void WsgiResponse::WaitForWriters() const {
 }
 
 bool WsgiResponse::wants_more() const {
+  if (closed_) return false;
   if (!exchange_.head_sent()) return true;
-  return !closed_ && exchange_.surplus() == 0 && exchange_.framing() != BodyFraming::kNone;
+  return exchange_.surplus() == 0 && exchange_.framing() != BodyFraming::kNone;
 }
 
 std::optional<std::uint64_t> WsgiResponse::DeclaredLength() const {
@@ -216,7 +237,7 @@ struct StartResponseObject {
 WsgiResponse* Response(PyObject* self) {
   WsgiResponse* const response = reinterpret_cast<StartResponseObject*>(self)->response;
   if (response == nullptr) {
-    PyErr_SetString(PyExc_RuntimeError, "start_response was used after its request was over");
+    PyErr_SetString(PyExc_RuntimeError, kTooLate);
   }
   return response;
 }

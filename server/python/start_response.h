@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "engine/exchange.h"
 #include "http/response_head.h"
@@ -44,12 +45,16 @@ class WsgiResponse {
   // declared, or asked for the head only.
   [[nodiscard]] bool wants_more() const;
 
-  // Waits for a write() that another thread of the application has under way. The object must not
-  // be destroyed before.
-  void WaitForWriters() const;
+  // The application has returned: no further write() is let in, and one that another of its threads
+  // has under way is waited for. Before the exchange is finished.
+  void EndWriting();
 
  private:
   class GilReleasedForWrite;
+
+  bool WaitForRoom();  // false: closed
+  void WritePart(std::string_view part);
+  void Note(Exchange::WriteStatus status);
 
   bool SetHead(PyObject* status, PyObject* headers);
   [[nodiscard]] std::optional<std::uint64_t> DeclaredLength() const;
@@ -60,6 +65,7 @@ class WsgiResponse {
   bool started_ = false;
   bool closed_ = false;
   bool full_ = false;     // wait for room before the next write
+  bool ended_ = false;
   bool writing_ = false;  // a thread is in a write and has given up the GIL
 };
 

@@ -158,6 +158,7 @@ void WsgiCall::Impl::RunApplication(Exchange& exchange, WsgiResponse& response, 
   LeaveForkedChild();
   const bool sent = result && SendBody(result.get(), exchange, response);
   LeaveForkedChild();
+  response.EndWriting();
   if (sent) {
     Succeed(exchange, response);
   } else {
@@ -186,7 +187,6 @@ void WsgiCall::Run(Exchange& exchange) {
   impl_->RunApplication(exchange, response, input, start_response);
   DetachWsgiInput(input);
   DetachStartResponse(start_response);
-  response.WaitForWriters();
 }
 
 }  // namespace gunid

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <initializer_list>
+#include <limits>
 #include <memory>
 #include <random>
 #include <variant>
@@ -79,6 +80,30 @@ ForwardingRules ForwardingRulesFrom(const Settings& settings) {
                                     settings.secure_scheme_headers.end()}};
 }
 
+// A connection needs its socket, and for a large body or response a file. Raises the limit of open
+// files to that, and not to more: programs that use select(2) break on descriptors beyond 1023.
+// Returns how many connections the limit allows, with some left for everything else.
+int AllowedConnections(std::int64_t wanted) {
+  constexpr rlim_t kForTheApplication = 512;
+  constexpr rlim_t kMaxConnections = std::numeric_limits<int>::max();
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return static_cast<int>(wanted);
+  const rlim_t needed =
+      std::min(limit.rlim_max, 2 * static_cast<rlim_t>(wanted) + kForTheApplication);
+  if (needed > limit.rlim_cur) {
+    limit.rlim_cur = needed;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+  }
+  const rlim_t reserve = std::min(kForTheApplication, limit.rlim_cur / 2);
+  const auto allowed =
+      static_cast<std::int64_t>(std::clamp<rlim_t>(limit.rlim_cur - reserve, 1, kMaxConnections));
+  if (allowed >= wanted) return static_cast<int>(wanted);
+  spdlog::warn("worker_connections is {}, but the limit of {} open files allows {} only", wanted,
+               limit.rlim_cur, allowed);
+  return static_cast<int>(allowed);
+}
+
 EngineOptions EngineOptionsFrom(const Settings& settings) {
   return {
       .limits = {.line = static_cast<std::size_t>(settings.limit_request_line),
@@ -98,25 +123,13 @@ EngineOptions EngineOptionsFrom(const Settings& settings) {
                                                             {"v2", ProxyProtocol::kV2},
                                                             {"auto", ProxyProtocol::kAuto}}),
       .proxies = NetworksOf(settings.proxy_allow_ips),
-      .max_connections = static_cast<int>(settings.worker_connections),
+      .max_connections = AllowedConnections(settings.worker_connections),
       .keepalive_s = settings.keepalive,
       .head_s = settings.header_timeout,
       .body_s = settings.body_timeout,
       .write_s = settings.send_timeout,
+      .response_buffer_limit = static_cast<std::uint64_t>(settings.limit_response_buffer),
   };
-}
-
-// A connection needs its socket, and for a large body or response a file. Not more than that is
-// asked for: programs that use select(2) break on descriptors beyond 1023.
-void RaiseFileLimit(std::int64_t connections) {
-  constexpr rlim_t kForTheApplication = 512;
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  const rlim_t wanted =
-      std::min(limit.rlim_max, 2 * static_cast<rlim_t>(connections) + kForTheApplication);
-  if (wanted <= limit.rlim_cur) return;
-  limit.rlim_cur = wanted;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace
@@ -151,7 +164,6 @@ int Worker::Serve(PyRef application) {
   for (const Listener& listener : options_.listeners) inherited.push_back(listener.fd.get());
   DetachForkedChildren(std::move(inherited), RestoreDefaultSignals);
 
-  RaiseFileLimit(options_.settings.worker_connections);
   Engine* engine = nullptr;
   bool stopped = false;
   WorkerSignals signals([&] { engine->Drain(); },

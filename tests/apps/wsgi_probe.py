@@ -3,8 +3,10 @@
 import hashlib
 import io
 import json
+import os
 import sys
 import threading
+import time
 from urllib.parse import parse_qs
 
 PAYLOAD = bytes(range(256)) * 1024
@@ -248,6 +250,31 @@ def write_then_file(environ, start_response):
     return environ["wsgi.file_wrapper"](open(with_path, "rb"))
 
 
+def endless_after_hints(environ, start_response):
+    """Notices that the client is gone by the hints already."""
+    for _ in range(100):
+        environ["wsgi.early_hints"]([("Link", "</style.css>")])
+        time.sleep(0.01)
+    return endless(environ, start_response)
+
+
+def close_descriptors(environ, start_response):
+    os.closerange(3, 1000)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"closed"]
+
+
+def return_while_a_thread_writes(environ, start_response):
+    """The write has begun when the application is through; it is waited for."""
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    write(b"begun ")
+    block = b"x" * 50_000_000
+    thread = threading.Thread(target=write, args=(block,))
+    thread.start()
+    time.sleep(0.001)
+    return []
+
+
 def write_from_threads(environ, start_response):
     """Several threads of the application write at once; each write is whole, or an error."""
     write = start_response("200 OK", [("Content-Type", "text/plain")])
@@ -332,6 +359,17 @@ def file(environ, start_response):
     return environ["wsgi.file_wrapper"](opened, 8192)
 
 
+def write_only_file(environ, start_response):
+    start_response("200 OK", [("Content-Length", "3")])
+    return environ["wsgi.file_wrapper"](open(os.devnull, "wb", buffering=0))
+
+
+def file_of_proc(environ, start_response):
+    """A regular file that says it is empty."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return environ["wsgi.file_wrapper"](open("/proc/self/status", "rb"))
+
+
 def open_files(environ, start_response):
     """How many of the files that were served have not been closed."""
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -375,6 +413,9 @@ ROUTES = {
     "/early-hints-afterwards": early_hints_afterwards,
     "/write-then-file": write_then_file,
     "/write-from-threads": write_from_threads,
+    "/endless-after-hints": endless_after_hints,
+    "/close-descriptors": close_descriptors,
+    "/return-while-writing": return_while_a_thread_writes,
     "/str-body": str_body,
     "/header-newline": bad_header("X-Split", "a\r\nSet-Cookie: stolen=1"),
     "/header-name": bad_header("X Bad", "value"),
@@ -389,6 +430,8 @@ ROUTES = {
     "/errors": errors,
     "/file": file,
     "/open-files": open_files,
+    "/write-only-file": write_only_file,
+    "/proc-file": file_of_proc,
     "/memory": file_in_memory,
 }
 

@@ -151,3 +151,19 @@ def test_request_that_comes_in_time(kept):
     time.sleep(0.5)
     kept.sendall(HEAD + b"Connection: close\r\n\r\n")
     assert read_all(kept).startswith(b"HTTP/1.1 200 ")
+
+
+def test_time_that_the_application_takes_is_not_the_clients(gunid, gate):
+    """A sync worker reads nothing meanwhile; what has come in time is served."""
+    server = gunid("blocking:app", "--header-timeout", "1", "--body-timeout", "1")
+    with server.socket() as head, server.socket() as body, server.socket() as blocker:
+        head.sendall(b"GET /pid HTTP/1.1\r\nHost: a\r\n")
+        body.sendall(b"POST /pid HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na")
+        blocker.sendall(f"GET {gate.target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        gate.wait_entered()
+        head.sendall(b"\r\n")
+        body.sendall(b"bc")
+        time.sleep(2)  # both deadlines pass
+        gate.open()
+        assert read_all(head).startswith(b"HTTP/1.1 200 ")
+        assert read_all(body).startswith(b"HTTP/1.1 200 ")

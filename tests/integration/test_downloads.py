@@ -31,10 +31,10 @@ TARGETS = {
 class Reader(http.client.HTTPConnection):
     """Asks for something, and takes of it what it is told to: the rest stays with the server."""
 
-    def __init__(self, server: Server, target: str):
+    def __init__(self, server: Server, target: str, method: str = "GET", **options):
         super().__init__("127.0.0.1", server.port, timeout=TIMEOUT)
         self.taken = 0
-        self.request("GET", target)
+        self.request(method, target, **options)
         self.response = self.getresponse()
 
     def leave(self) -> None:
@@ -82,12 +82,12 @@ class Journal:
 
 
 @pytest.fixture
-def read() -> Iterator[Callable[[Server, str], Reader]]:
+def read() -> Iterator[Callable[..., Reader]]:
     """Makes readers, which leave at the end of the test."""
     readers = []
 
-    def begin(server: Server, target: str) -> Reader:
-        readers.append(Reader(server, target))
+    def begin(server: Server, target: str, **options) -> Reader:
+        readers.append(Reader(server, target, **options))
         return readers[-1]
 
     yield begin
@@ -135,7 +135,8 @@ def seconds_pass(server: Server, seconds: float) -> None:
 @WORKER_CLASSES
 @pytest.mark.parametrize("size", [SIZE, 20 * SIZE], ids=["kept by the server", "too large to keep"])
 def test_slow_reader_is_no_timeout_of_the_worker(gunid, arguments, size, read):
-    server = gunid("streams:app", "--timeout", "1", *arguments)
+    server = gunid("streams:app", "--timeout", "1", *arguments,
+                   "--limit-response-buffer", 4 * SIZE)
     workers = server.worker_pids()
     reader = read(server, f"/generated?size={size}&piece=65536")
     reader.take(1000)
@@ -150,7 +151,8 @@ def test_slow_reader_is_no_timeout_of_the_worker(gunid, arguments, size, read):
 @WORKER_CLASSES
 def test_endless_response_that_nobody_reads(gunid, arguments, journal, record_property):
     """What the application makes stays bounded; after --send-timeout the client is cut."""
-    server = gunid("streams:app", "-w", "2", "--send-timeout", "2", *arguments)
+    server = gunid("streams:app", "-w", "2", "--send-timeout", "2", *arguments,
+                   "--limit-response-buffer", 60_000_000)
     with server.socket() as client:
         client.sendall(f"GET {journal.target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
         wait_until(lambda: journal.taken > 0, "the response to begin")
@@ -202,12 +204,13 @@ def descriptors(pid: int) -> int:
 @WORKER_CLASSES
 def test_reader_that_takes_little_but_some_is_not_cut(gunid, arguments, journal, read):
     """Also where it takes so little that the system does not tell the server of it for long."""
-    server = gunid("streams:app", "-w", "2", "--send-timeout", "1", *arguments)
+    server = gunid("streams:app", "-w", "2", "--send-timeout", "1", *arguments,
+                   "--limit-response-buffer", SIZE)
     endless = read(server, journal.target)
     finite = read(server, TARGETS["pieces"])
     begin = time.monotonic()
     while time.monotonic() < begin + 3:
-        endless.take(4096)
+        endless.take(20_000)  # it holds up the application
         finite.take(4096)
         time.sleep(0.1)
     finite.take_rest()
@@ -215,6 +218,46 @@ def test_reader_that_takes_little_but_some_is_not_cut(gunid, arguments, journal,
     assert not journal.is_closed
     # Now it takes nothing any more.
     wait_until(lambda: journal.is_closed, "the endless response to be cut")
+
+
+@WORKER_CLASSES
+def test_readers_that_take_too_little_do_not_hold_the_application(gunid, arguments, read):
+    """As many as there are places, with more left to take than the server keeps."""
+    server = gunid("streams:app", "--send-timeout", "1", *arguments,
+                   "--limit-response-buffer", 1_000_000)
+    readers = [read(server, f"/generated?size={10 * SIZE}&piece=65536") for _ in range(4)]
+
+    def trickle() -> bool:
+        for reader in readers:
+            try:
+                reader.response.read(500)
+            except (http.client.HTTPException, OSError):
+                pass
+        return server.stats()["in_flight"] == 0
+
+    wait_until(trickle, "all readers to be cut")
+    assert server.get("/").status == 200
+
+
+@WORKER_CLASSES
+def test_upload_is_not_kept_for_its_slow_response(gunid, arguments, read):
+    server = gunid("streams:app", *arguments)
+    (worker,) = server.worker_pids()
+    reader = read(server, f"/whole?size={4 * SIZE}", method="POST", body=b"x" * 1_000_000)
+    wait_until(lambda: server.stats()["in_flight"] == 0, "the application to be through")
+    assert len(temporary_files(worker)) == 1  # of the response
+    reader.take_rest()
+    wait_until(lambda: not temporary_files(worker), "the file to be closed")
+
+
+def temporary_files(pid: int) -> list[str]:
+    links = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            links.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+        except FileNotFoundError:
+            pass
+    return [link for link in links if link.endswith("(deleted)") and "memfd" not in link]
 
 
 @WORKER_CLASSES

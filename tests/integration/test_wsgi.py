@@ -376,6 +376,14 @@ def test_file_for_a_slow_reader(server, large_file):
     assert answer.endswith(large_file.read_bytes())
 
 
+def test_file_that_cannot_be_read(server):
+    assert server.get("/write-only-file").status == 500
+
+
+def test_file_that_does_not_know_its_size(server):
+    assert server.get("/proc-file").text.startswith("Name:")
+
+
 def test_file_without_a_descriptor(server):
     assert server.get("/memory").body == bytes(range(256)) * 1024
 
@@ -395,6 +403,12 @@ def test_threads_of_the_application_that_write_at_once(server):
     *lines, last = body.split(b"\n")
     assert set(lines) <= {b"x" * 99_999}
     assert last == b"refused %d" % (80 - len(lines))
+
+
+def test_thread_of_the_application_that_writes_beyond_the_end(server):
+    for _ in range(3):
+        body = server.get("/return-while-writing").body  # its chunks are whole
+        assert body.startswith(b"begun ") and set(body[6:]) <= {ord("x")}
 
 
 # wsgi.early_hints
@@ -434,10 +448,29 @@ def test_early_hints_after_their_request(server):
     assert "after its request was over" in server.get("/early-hints-afterwards").text
 
 
+def test_client_that_leaves_during_early_hints(server):
+    count = closed(server).count("endless")
+    with server.socket() as client:
+        client.sendall(request_once("/endless-after-hints"))
+        assert client.recv(100)
+    wait_until(lambda: closed(server).count("endless") == count + 1, "close()")
+
+
 def test_client_takes_early_hints_for_no_response(server):
     answer = run("curl", "-s", "-i", f"{server.url}/early-hints", errors="replace").stdout
     assert answer.count("103 Early Hints") == 2
     assert answer.endswith("hinted")
+
+
+def test_worker_whose_descriptors_were_closed_is_replaced(gunid):
+    server = gunid("wsgi_probe:app", "--threads", "2")
+    (worker,) = server.worker_pids()
+    try:
+        server.get("/close-descriptors", timeout=1)
+    except OSError:
+        pass  # its socket is among them
+    wait_until(lambda: server.worker_pids() - {worker}, "another worker")
+    assert server.get("/single").text == "just one"
 
 
 # wsgiref.validate

@@ -54,6 +54,7 @@ TEST_P(BodySizeTest, GivesBackWhatWasAppended) {
     for (std::size_t i = 0; i < bytes.size(); i += 10'000) {
       ASSERT_TRUE(body.Append(std::string_view(bytes).substr(i, 10'000)).ok());
     }
+    ASSERT_TRUE(body.Complete().ok());
     EXPECT_EQ(body.size(), bytes.size());
     EXPECT_TRUE(ReadAll(body, step) == bytes) << step;
   }
@@ -63,6 +64,25 @@ INSTANTIATE_TEST_SUITE_P(Sizes, BodySizeTest,
                          testing::Values(0, 1, BodyBuffer::kMemoryLimit - 1,
                                          BodyBuffer::kMemoryLimit, BodyBuffer::kMemoryLimit + 1,
                                          5 * BodyBuffer::kMemoryLimit + 3));
+
+TEST(BodyBuffer, TakesABodyInSmallPieces) {
+  BodyBuffer body;
+  std::string expected;
+  for (int i = 0; i < 300'000; ++i) {
+    const char c = static_cast<char>('a' + i % 26);
+    ASSERT_TRUE(body.Append(std::string_view(&c, 1)).ok());
+    expected += c;
+  }
+  ASSERT_TRUE(body.Complete().ok());
+  std::string read;
+  while (body.remaining() > 0) {
+    const std::string_view part = body.Peek();
+    ASSERT_FALSE(part.empty());
+    read += part;
+    body.Consume(part.size());
+  }
+  EXPECT_TRUE(read == expected);
+}
 
 TEST(BodyBuffer, SaysWhereItFailed) {
   const char* old = std::getenv("TMPDIR");

@@ -211,6 +211,13 @@ TEST_F(ConnectionTest, AnswersAnInvalidRequestBehindAValidOne) {
 }
 
 // A close with unread input would be a reset, which destroys the response on its way.
+TEST_F(ConnectionTest, AnErrorForHeadHasNoBody) {
+  Start<InlineFake>(Echo);
+  Client client(port_);
+  client.Send("HEAD / HTTP/1.1\r\nHost: test\r\nHost: again\r\n\r\n");
+  EXPECT_TRUE(client.ReadToEnd().ends_with("\r\n\r\n"));
+}
+
 TEST_F(ConnectionTest, LingersSoThatTheErrorArrives) {
   Start<InlineFake>(Echo);
   Client client(port_);
@@ -221,6 +228,44 @@ TEST_F(ConnectionTest, LingersSoThatTheErrorArrives) {
   EXPECT_GE(response->status, 400);
   EXPECT_TRUE(client.AtEnd());
   EXPECT_FALSE(client.was_reset());
+}
+
+// What comes while the application runs must not make the close a reset.
+TEST_F(ConnectionTest, LingersForInputThatCameDuringTheRequest) {
+  static constexpr std::size_t kSize = 400'000;
+  Gate gate;
+  Start<SyncFake>([&gate](Exchange& exchange) {
+    gate.Arrive();
+    exchange.SendHead(OkHead(), kSize);
+    exchange.Write(std::string(kSize, 'x'));
+    exchange.Finish();
+  });
+  Client client(port_, 4096);
+  client.Send(Get("/"));
+  ASSERT_TRUE(gate.WaitForArrivals(1));
+  client.Send("\r\n");
+  gate.Open();
+  const auto response = client.ReadResponse();
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->body.size(), kSize);
+  Drain();
+  Join();
+}
+
+TEST_F(ConnectionTest, LingeringDoesNotCutACompleteResponseWithoutALength) {
+  static constexpr std::size_t kSize = 400'000;
+  Start<SyncFake>([](Exchange& exchange) {
+    exchange.SendHead(OkHead(), std::nullopt);
+    exchange.Write(std::string(kSize, 'x'));
+    exchange.Finish();
+  });
+  Client client(port_, 4096);
+  client.Send("GET / HTTP/1.0\r\n\r\n\r\n");
+  Drain();
+  Join();  // when the connection has been closed, after the time to linger
+  const auto response = client.ReadResponse();
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->body.size(), kSize);
 }
 
 TEST_F(ConnectionTest, LingeringHoldsUpNobody) {
@@ -414,6 +459,18 @@ TEST_F(ProxyTest, HoldsForThatConnectionOnly) {
   Client other(port_);
   other.Send(Get("/"));
   EXPECT_TRUE(other.ReadResponse()->body.starts_with("127.0.0.1 "));
+}
+
+TEST_F(ProxyTest, ARefusedClientThatIsGoneLeavesNothingToTheNext) {
+  StartBehind("192.0.2.0/24");
+  for (int i = 0; i < 50; ++i) {
+    Client stranger(port_);
+    stranger.Send(kProxyLine);
+    stranger.CloseWithReset();
+    Client next(port_);
+    next.Send("GET / HTTP/1.1\r\nHost: test\r\nX: " + std::string(8000, 'x') + "\r\n\r\n");
+    ASSERT_EQ(next.ReadResponse()->status, 200);
+  }
 }
 
 TEST_F(ProxyTest, TakesAHeaderByteByByte) {

@@ -309,6 +309,7 @@ TEST_F(ExchangeTest, AnIdleApplicationIsNoSlowClient) {
 }
 
 TEST_F(ExchangeTest, TellsWhenTooMuchIsPendingAndWaitsForRoom) {
+  options_.response_buffer_limit = 30'000'000;
   const std::string chunk = Pattern(3'000'000);
   constexpr int kChunks = 60;
   int waits = 0;
@@ -334,7 +335,33 @@ TEST_F(ExchangeTest, TellsWhenTooMuchIsPendingAndWaitsForRoom) {
   EXPECT_GT(waits, 0);
 }
 
+TEST_F(ExchangeTest, WaitForRoomGivesUpOnAClientThatTakesTooLittle) {
+  options_.response_buffer_limit = 1'000'000;
+  std::atomic<bool> waited = true;
+  Start<ThreadedFake>(
+      [&waited](Exchange& exchange) {
+        exchange.SendHead(OkHead(), std::nullopt);
+        const std::string chunk(1'000'000, 'x');
+        while (exchange.Write(chunk) == Exchange::WriteStatus::kOk) {
+        }
+        waited = exchange.WaitForRoom(0.5);
+        exchange.Finish();
+      },
+      1);
+  Client client(port_, 4096);
+  client.Send(Get("/"));
+  std::string some(500, '\0');
+  for (int i = 0; i < 1000 && waited; ++i) {
+    ::recv(client.fd(), some.data(), some.size(), MSG_DONTWAIT);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_FALSE(waited);
+  Drain();
+  Join();
+}
+
 TEST_F(ExchangeTest, WaitForRoomGivesUpOnAClientThatTakesNothing) {
+  options_.response_buffer_limit = 1'000'000;
   bool waited = true;
   Start<ThreadedFake>(
       [&waited](Exchange& exchange) {

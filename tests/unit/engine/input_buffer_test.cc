@@ -91,17 +91,26 @@ TEST_F(InputBufferTest, ABodyUsesTheSameRoomAgain) {
   EXPECT_EQ(Unparsed(), "GET /next");
 }
 
-TEST_F(InputBufferTest, HasALimit) {
-  const std::string block(1 << 20, 'x');
-  std::size_t held = 0;
-  while (!buffer_.MakeRoom(parser_).empty() && held < 2 * InputBuffer::kMaxCapacity) {
-    const std::span<char> room = buffer_.MakeRoom(parser_);
-    const std::size_t count = std::min(room.size(), block.size());
-    block.copy(room.data(), count);
-    buffer_.Received(count);
-    held += count;
-  }
-  EXPECT_EQ(held, InputBuffer::kMaxCapacity);
+TEST_F(InputBufferTest, LargeBuffersShareALimit) {
+  const auto fill = [this](InputBuffer& buffer) {
+    std::size_t held = 0;
+    while (held < 2 * BufferPool::kMostLargeBytes) {
+      const std::span<char> room = buffer.MakeRoom(parser_);
+      if (room.empty()) break;
+      std::fill(room.begin(), room.end(), 'x');
+      buffer.Received(room.size());
+      held += room.size();
+    }
+    return held;
+  };
+  EXPECT_EQ(fill(buffer_), BufferPool::kMostLargeBytes / 2);
+  InputBuffer second(pool_);
+  const std::size_t held_by_second = fill(second);
+  EXPECT_GE(held_by_second, BufferPool::kBufferSize);  // small ones are not concerned
+  EXPECT_LT(held_by_second, BufferPool::kMostLargeBytes / 2);
+  buffer_.Release();
+  second.Release();
+  EXPECT_EQ(fill(second), BufferPool::kMostLargeBytes / 2);
 }
 
 }  // namespace

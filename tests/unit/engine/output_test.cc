@@ -10,6 +10,8 @@
 namespace gunid {
 namespace {
 
+constexpr std::uint64_t kFileLimit = 64 * 1024 * 1024;
+
 class OutputTest : public testing::Test {
  protected:
   OutputTest() {
@@ -17,7 +19,7 @@ class OutputTest : public testing::Test {
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
     server_.Reset(ends[0]);
     client_.Reset(ends[1]);
-    output_.Attach(server_.get());
+    output_.Attach(server_.get(), kFileLimit);
   }
 
   std::string Receive() {
@@ -33,7 +35,7 @@ class OutputTest : public testing::Test {
   // What arrives until all is written.
   std::string ReceiveAll() {
     std::string bytes = Receive();
-    while (output_.Flush() == Output::Progress::kBlocked) bytes += Receive();
+    while (output_.Flush() != Output::Progress::kDone) bytes += Receive();
     EXPECT_TRUE(output_.empty());
     return bytes + Receive();
   }
@@ -110,6 +112,22 @@ TEST_F(OutputTest, GoesToAFileBeyondTheMemoryLimitAndStaysInOrder) {
   EXPECT_EQ(Receive(), "again");
 }
 
+TEST_F(OutputTest, SendsALargeFileInTurns) {
+  const UniqueFd file(::memfd_create("file", MFD_CLOEXEC));
+  ASSERT_EQ(::ftruncate(file.get(), 3 * Output::kMostOfFile), 0);
+  Output::Progress progress = output_.WriteFile(file.get(), 0, 3 * Output::kMostOfFile);
+  std::size_t most = 0;
+  for (std::uint64_t before = 0; progress != Output::Progress::kDone;) {
+    ASSERT_NE(progress, Output::Progress::kFailed);
+    received_ += Receive();
+    progress = output_.Flush();
+    most = std::max<std::size_t>(most, output_.bytes_sent() - before);
+    before = output_.bytes_sent();
+  }
+  EXPECT_LE(most, 2 * Output::kMostOfFile);
+  EXPECT_EQ(received_.size() + Receive().size(), 3 * Output::kMostOfFile);
+}
+
 TEST_F(OutputTest, IsFullAtTheLimitOfTheFileUntilItIsDrained) {
   const std::string block(4'000'000, 'x');
   std::uint64_t written = 0;
@@ -117,10 +135,18 @@ TEST_F(OutputTest, IsFullAtTheLimitOfTheFileUntilItIsDrained) {
     ASSERT_NE(output_.Write({block}), Output::Progress::kFailed);
     written += block.size();
   }
-  EXPECT_GT(written, Output::kFileLimit);
-  EXPECT_LT(written, Output::kFileLimit + 4 * block.size());
+  EXPECT_GT(written, kFileLimit);
+  EXPECT_LT(written, kFileLimit + 4 * block.size());
   EXPECT_FALSE(output_.has_room());
   EXPECT_EQ(ReceiveAll().size(), written);
+  EXPECT_TRUE(output_.has_room());
+}
+
+TEST_F(OutputTest, IsNeverFullWithoutALimit) {
+  output_.Attach(server_.get(), 0);
+  const std::string block(4'000'000, 'x');
+  for (int i = 0; i < 40; ++i) ASSERT_NE(output_.Write({block}), Output::Progress::kFailed);
+  EXPECT_FALSE(output_.full());
   EXPECT_TRUE(output_.has_room());
 }
 

@@ -17,6 +17,7 @@ class WsgiInputTest : public ::testing::Test {
     for (std::size_t i = 0; i < body.size(); i += 1000) {
       ASSERT_TRUE(buffer_.Append(std::string_view(body).substr(i, 1000)).ok());
     }
+    ASSERT_TRUE(buffer_.Complete().ok());
     stream_ = NewWsgiInput(type_, buffer_);
     snippet_.Set("stream", stream_);
     snippet_.Set("body", PyRef::Steal(PyBytes_FromStringAndSize(
