@@ -338,6 +338,12 @@ def status_only(status, headers=()):
     return respond
 
 
+def close_errors(environ, start_response):
+    environ["wsgi.errors"].write("no line end")
+    environ["wsgi.errors"].close()
+    return errors(environ, start_response)
+
+
 def errors(environ, start_response):
     environ["wsgi.errors"].write("written to wsgi.errors: caf\u00e9\n")
     environ["wsgi.errors"].writelines(["first line\n", "second line\n"])
@@ -428,6 +434,7 @@ ROUTES = {
     "/205": status_only("205 Reset Content"),
     "/304": status_only("304 Not Modified", [("ETag", '"x"')]),
     "/errors": errors,
+    "/close-errors": close_errors,
     "/file": file,
     "/open-files": open_files,
     "/write-only-file": write_only_file,

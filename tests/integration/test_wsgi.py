@@ -150,6 +150,12 @@ def test_errors_go_to_the_log(server):
     server.log.wait_for("^second line$", start=start)
 
 
+def test_errors_stay_open(server):
+    start = server.log.mark()
+    assert server.get("/close-errors").status == 204
+    server.log.wait_for("no line endwritten to wsgi.errors", start=start)
+
+
 # Bodies
 
 

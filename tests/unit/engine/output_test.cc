@@ -79,7 +79,8 @@ TEST_F(OutputTest, BytesThatFollowAPendingFileComeAfterIt) {
   ASSERT_EQ(::write(file.get(), content.data(), content.size()),
             static_cast<ssize_t>(content.size()));
   output_.queue().append("before");
-  EXPECT_EQ(output_.WriteFile(file.get(), 100, content.size() - 100), Output::Progress::kBlocked);
+  const Output::Progress begun = output_.WriteFile(file.get(), 100, content.size() - 100);
+  EXPECT_TRUE(begun == Output::Progress::kMore || begun == Output::Progress::kBlocked);
   file.Reset();  // the output has its own
   output_.queue().append("after");
   EXPECT_EQ(output_.Write({"!"}), Output::Progress::kBlocked);
