@@ -7,6 +7,7 @@
 #include "http/request_target.h"
 #include "python/py_text.h"
 #include "python/wsgi_call.h"
+#include "python/wsgi_errors.h"
 
 namespace gunid {
 namespace {
@@ -72,39 +73,6 @@ bool Set(PyObject* dict, const char* key, const PyRef& value) {
 
 PyRef Bool(bool value) {
   return PyRef::Steal(PyBool_FromLong(value ? 1 : 0));
-}
-
-PyObject* FlushOnly(PyObject* self, PyObject* /*unused*/) {
-  return PyObject_CallMethod(self, "flush", nullptr);
-}
-
-PyMethodDef kErrorsMethods[] = {
-    {"close", FlushOnly, METH_NOARGS, "Only flushes: all requests share the stream."},
-    {nullptr, nullptr, 0, nullptr},
-};
-
-PyType_Slot kErrorsSlots[] = {
-    {Py_tp_doc, const_cast<char*>("wsgi.errors: a text stream on the error log.")},
-    {Py_tp_methods, kErrorsMethods},
-    {0, nullptr},
-};
-
-PyType_Spec kErrorsSpec = {"gunid.ErrorsStream", 0, 0, Py_TPFLAGS_DEFAULT, kErrorsSlots};
-
-// A text stream on the error log's descriptor, which it does not close. Flushed with each line.
-PyRef OpenErrors(int fd) {
-  const PyRef io = PyRef::Steal(PyImport_ImportModule("io"));
-  const PyRef text = io ? PyRef::Steal(PyObject_GetAttrString(io.get(), "TextIOWrapper")) : PyRef();
-  const PyRef type =
-      text ? PyRef::Steal(PyType_FromSpecWithBases(&kErrorsSpec, text.get())) : PyRef();
-  if (!type) return {};
-  // open(file, mode, buffering, encoding, errors, newline, closefd)
-  const PyRef bytes = PyRef::Steal(PyObject_CallMethod(io.get(), "open", "isiOOOO", fd, "wb", -1,
-                                                       Py_None, Py_None, Py_None, Py_False));
-  // TextIOWrapper(buffer, encoding, errors, newline, line_buffering)
-  return bytes ? PyRef::Steal(PyObject_CallFunction(type.get(), "OssOO", bytes.get(), "utf-8",
-                                                    "backslashreplace", Py_None, Py_True))
-               : PyRef();
 }
 
 // "HTTP_X_REAL_IP" of "x-real-ip".
@@ -207,7 +175,7 @@ bool WsgiEnviron::CreateBase(const WsgiOptions& options, PyObject* file_wrapper)
   PyObject* const base = base_.get();
   return Set(base, "wsgi.version", PyRef::Steal(Py_BuildValue("(ii)", 1, 0))) &&
          Set(base, "wsgi.url_scheme", Interned("http")) &&
-         Set(base, "wsgi.errors", OpenErrors(options.errors_fd)) &&
+         Set(base, "wsgi.errors", OpenWsgiErrors(options.errors_fd)) &&
          Set(base, "wsgi.multithread", Bool(options.multithread)) &&
          Set(base, "wsgi.multiprocess", Bool(options.multiprocess)) &&
          Set(base, "wsgi.run_once", Bool(false)) &&
