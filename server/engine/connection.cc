@@ -232,6 +232,7 @@ void Connection::EndExecution() {
                            exchange_.output_.total_bytes());
   owns_output_ = false;
   exchange_.body_.Clear();
+  Disarm();  // the client has its time from now on, however long the application took
   state_ = State::kFlushing;
   if (exchange_.client_too_slow_) DiscardOutput();
   if (exchange_.failed_ || !exchange_.finished_) Reset();
@@ -380,6 +381,12 @@ bool Connection::ProgressIsEnough(double deadline_s) {
   return static_cast<double>(Progress() - progress_) >= deadline_s * EngineOptions::kLeastRate;
 }
 
+// For all of the time to write. What the application has just produced is no sign of a slow client.
+bool Connection::HasBeenPending() {
+  const auto since = exchange_.SharedSending().pending_since;
+  return since && Clock().Now() - *since >= FromSeconds(engine_.options_.write_s);
+}
+
 // What has come is looked at first: the application may have kept the engine busy meanwhile.
 void Connection::OnReadDeadline() {
   const std::uint64_t progress = progress_;
@@ -404,7 +411,7 @@ void Connection::OnDeadline() {
     case State::kBody:
       return OnReadDeadline();
     case State::kExecuting:
-      if (!ProgressIsEnough(engine_.options_.write_s) && exchange_.SharedSending().pending) {
+      if (!ProgressIsEnough(engine_.options_.write_s) && HasBeenPending()) {
         exchange_.FailShared();
         DiscardOutput();
         ::shutdown(socket_.get(), SHUT_RDWR);

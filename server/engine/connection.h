@@ -84,6 +84,7 @@ class Connection : public EventHandler, private Deadline {
   void Watch();
   DeadlineQueue* WantedDeadlines();
   [[nodiscard]] std::uint64_t Progress();
+  [[nodiscard]] bool HasBeenPending();
   [[nodiscard]] bool ProgressIsEnough(double deadline_s);  // since the deadline was armed
   void Reject(int status, std::string_view reason);        // an invalid request
   void Answer(int status, std::string_view reason);        // by the engine itself; then closes

@@ -42,6 +42,7 @@ void Exchange::Start(const RequestHead& request, bool may_keep_alive) {
   may_keep_alive_ = may_keep_alive;
   head_sent_ = finished_ = failed_ = client_too_slow_ = false;
   output_shared_ = false;
+  pending_since_.reset();
   scoreboard_entry_ = -1;
   output_.Clear();
 }
@@ -118,12 +119,18 @@ Exchange::WriteStatus Exchange::ToStatus(Output::Progress progress,
   if (progress == Output::Progress::kFailed) failed_ = true;
   if (failed_) return WriteStatus::kClosed;
   const bool pending = progress != Output::Progress::kDone;
+  NotePending(pending);
   if (pending && !finished_ && !output_shared_ && connection_->executes_on_another_thread()) {
     lock.lock();  // until the caller is through with the output
     output_shared_ = true;
     connection_->OutputShared();
   }
   return output_.full() ? WriteStatus::kFull : WriteStatus::kOk;
+}
+
+void Exchange::NotePending(bool pending) {
+  if (pending == pending_since_.has_value()) return;
+  pending_since_ = pending ? std::optional(Clock().Now()) : std::nullopt;
 }
 
 bool Exchange::WaitForRoom(double timeout_s) {
@@ -157,6 +164,7 @@ bool Exchange::FlushShared() {
   const std::lock_guard lock(output_mutex_);
   if (failed_ || output_.empty()) return false;
   const Output::Progress progress = output_.Flush();
+  NotePending(!output_.empty());
   failed_ = progress == Output::Progress::kFailed;
   return progress == Output::Progress::kMore;
 }
@@ -168,7 +176,7 @@ void Exchange::FailShared() {
 
 Exchange::Sending Exchange::SharedSending() {
   const std::lock_guard lock(output_mutex_);
-  return {!output_.empty(), output_.bytes_taken()};
+  return {pending_since_, output_.bytes_taken()};
 }
 
 void Exchange::Finish() {

@@ -27,6 +27,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "engine/body_buffer.h"
 #include "engine/output.h"
 #include "http/proxy_header.h"
@@ -118,12 +119,13 @@ class Exchange {
   // Engine thread, likewise: the client takes nothing, or is gone.
   void FailShared();
   struct Sending {
-    bool pending;
+    std::optional<TimePoint> pending_since;
     std::uint64_t bytes_taken;
   };
   [[nodiscard]] Sending SharedSending();
 
   [[nodiscard]] std::unique_lock<std::mutex> LockOutput();
+  void NotePending(bool pending);
   // Takes back what is queued of the final response; false if some of it is on its way.
   bool ForgetHead();
   WriteStatus ToStatus(Output::Progress progress, std::unique_lock<std::mutex>& lock);
@@ -137,8 +139,9 @@ class Exchange {
   int socket_ = -1;
   BodyBuffer body_;
   Output output_;
-  std::mutex output_mutex_;     // locked only while output_shared_
-  bool output_shared_ = false;  // written by the executor thread
+  std::mutex output_mutex_;                 // locked only while output_shared_
+  std::optional<TimePoint> pending_since_;  // guarded like the output
+  bool output_shared_ = false;              // written by the executor thread
   std::uint64_t interim_bytes_ = 0;
   EncodedHead encoded_;
   int status_ = 0;
