@@ -7,7 +7,7 @@
 #include <cmath>
 #include <system_error>
 
-#include "ctl/render.h"
+#include "ctl/escape.h"
 #include "gunid/exit_codes.h"
 #include "gunid/version.h"
 
@@ -17,7 +17,7 @@ namespace {
 
 struct RawArguments {
   std::optional<std::string> timeout;
-  std::string argument;
+  std::optional<std::string> argument;
 };
 
 std::string UpperCase(std::string_view text) {
@@ -38,6 +38,19 @@ std::string DescribeMissing(const CLI::App& app, const CLI::RequiredError& error
   const std::string what =
       unknown.empty() ? "no command given" : "there is no command '" + unknown.front() + "'";
   return what + "; see gunictl --help";
+}
+
+void DeclareArgument(CLI::App& command, const CommandRow& row, CommandLine& line,
+                     RawArguments& raw) {
+  const ArgumentRow& kind = RowOf(row.kind);
+  std::string form(kind.form);
+  form.front() = UpperCase(form.substr(0, 1)).front();
+  command.add_option(UpperCase(row.argument), raw.argument, form)
+      ->required(kind.required)
+      ->option_text(" ");
+  if (row.kind == ArgumentKind::kAfterEvent) {
+    command.add_flag("--follow", line.follow, "Print events as they come, until interrupted");
+  }
 }
 
 void Declare(CLI::App& app, CommandLine& line, RawArguments& raw) {
@@ -66,38 +79,28 @@ void Declare(CLI::App& app, CommandLine& line, RawArguments& raw) {
 
   for (const CommandRow& row : kCommands) {
     CLI::App* command = app.add_subcommand(std::string(row.name), std::string(row.help));
-    command->callback([&line, &row] { line.command = &row; });
-    if (row.argument.empty()) continue;
-    const std::string range =
-        "Number from " + std::to_string(kMinWorkers) + " to " + std::to_string(kMaxWorkers);
-    command->add_option(UpperCase(row.argument), raw.argument, range)->required()->option_text(" ");
+    command->callback([&line, &row] { line.row = &row; });
+    if (!row.argument.empty()) DeclareArgument(*command, row, line, raw);
   }
 }
 
-template <class Number>
-bool ParseNumber(const std::string& text, Number* number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
-std::optional<CommandLineExit> ReadNumbers(const RawArguments& raw, CommandLine* line) {
-  if (raw.timeout) {
-    double seconds = 0;
-    if (!ParseNumber(*raw.timeout, &seconds) || !std::isfinite(seconds) || seconds <= 0) {
-      return UsageError("--timeout must be a number of seconds greater than 0, not '" +
-                        *raw.timeout + "'");
-    }
-    line->timeout = seconds;
+std::optional<CommandLineExit> ReadTimeout(const std::string& text, CommandLine* line) {
+  double seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(seconds) ||
+      seconds <= 0) {
+    return UsageError("--timeout must be a number of seconds greater than 0, not '" + text + "'");
   }
-  const CommandRow& row = *line->command;
-  if (row.argument.empty()) return std::nullopt;
-  if (!ParseNumber(raw.argument, &line->argument) || line->argument < kMinWorkers ||
-      line->argument > kMaxWorkers) {
-    return UsageError(std::string(row.name) + ": " + UpperCase(row.argument) +
-                      " must be a whole number from " + std::to_string(kMinWorkers) + " to " +
-                      std::to_string(kMaxWorkers) + ", not '" + raw.argument + "'");
-  }
+  line->timeout = seconds;
   return std::nullopt;
+}
+
+std::optional<CommandLineExit> ReadArgument(const std::string& text, CommandLine* line) {
+  const CommandRow& row = *line->row;
+  const ArgumentRow& kind = RowOf(row.kind);
+  if (kind.read(text, line->command)) return std::nullopt;
+  return UsageError(std::string(row.name) + ": " + UpperCase(row.argument) + " must be " +
+                    std::string(kind.form) + ", not '" + text + "'");
 }
 
 }  // namespace
@@ -120,7 +123,11 @@ std::variant<CommandLine, CommandLineExit> ParseCommandLine(
   } catch (const CLI::Error& error) {
     return UsageError(error.what());
   }
-  if (auto mistake = ReadNumbers(raw, &line)) return *std::move(mistake);
+  line.command.id = line.row->id;
+  std::optional<CommandLineExit> mistake;
+  if (raw.timeout) mistake = ReadTimeout(*raw.timeout, &line);
+  if (raw.argument && !mistake) mistake = ReadArgument(*raw.argument, &line);
+  if (mistake) return *std::move(mistake);
   return line;
 }
 

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "gunid/command.h"
 #include "gunid/control_api.h"
 
 namespace gunid {
@@ -16,8 +17,9 @@ struct CommandLine {
   std::string name;    // --name; "" for none
   bool json = false;
   std::optional<double> timeout;  // seconds; what to do without one depends on the command
-  const CommandRow* command = nullptr;
-  int argument = 0;  // of a command that takes one
+  const CommandRow* row = nullptr;
+  Command command;      // with its argument
+  bool follow = false;  // --follow: print events until the server ends
 };
 
 // --help and --version, or a mistake: text for stdout or for stderr, and what to exit with.

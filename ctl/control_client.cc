@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "gunid/control_paths.h"
+#include "gunid/exit_codes.h"
 
 namespace gunid {
 
@@ -21,21 +22,45 @@ Reply Failure(Reply::Outcome outcome, std::string error) {
   return {.outcome = outcome, .error = std::move(error)};
 }
 
-std::string RequestBody(const CommandRow& command, int argument) {
-  if (command.argument.empty()) return "";
-  return nlohmann::json{{std::string(command.argument), argument}}.dump();
+std::string Target(const CommandRow& row, const Command& command) {
+  const std::string argument = RowOf(row.kind).write(command);
+  if (row.method != "GET" || argument.empty()) return std::string(row.path);
+  return std::string(row.path) + "?" + std::string(row.argument) + "=" + argument;
 }
 
-httplib::Result Exchange(httplib::Client& client, const CommandRow& command, int argument) {
+std::string RequestBody(const CommandRow& row, const Command& command) {
+  const ArgumentRow& kind = RowOf(row.kind);
+  const std::string argument = kind.write(command);
+  if (argument.empty()) return "";
+  const nlohmann::json value =
+      kind.quoted ? nlohmann::json(argument) : nlohmann::json::parse(argument);
+  return nlohmann::json{{std::string(row.argument), value}}.dump();
+}
+
+httplib::Result Exchange(httplib::Client& client, const CommandRow& row, const Command& command) {
   const httplib::Headers headers{{"Host", "localhost"}};
-  const std::string path(command.path);
-  if (command.method == "GET") return client.Get(path, headers);
-  return client.Post(path, headers, RequestBody(command, argument), "application/json");
+  const std::string target = Target(row, command);
+  if (row.method == "GET") return client.Get(target, headers);
+  return client.Post(target, headers, RequestBody(row, command), "application/json");
 }
 
 }  // namespace
 
-Reply SendCommand(const std::string& socket_path, const CommandRow& command, int argument,
+int ExitCode(const Reply& reply) {
+  switch (reply.outcome) {
+    case Reply::Outcome::kAnswered:
+      return reply.http_status == 200 ? ctl_exit::kDone : ctl_exit::kFailed;
+    case Reply::Outcome::kCannotConnect:
+      return ctl_exit::kCannotConnect;
+    case Reply::Outcome::kTimedOut:
+      return ctl_exit::kTimedOut;
+    case Reply::Outcome::kBroken:
+      break;
+  }
+  return ctl_exit::kFailed;
+}
+
+Reply SendCommand(const std::string& socket_path, const CommandRow& row, const Command& command,
                   std::optional<double> timeout_s) {
   // The library does not say why it cannot connect.
   if (const int error = ProbeControlSocket(socket_path); error != 0) {
@@ -53,20 +78,19 @@ Reply SendCommand(const std::string& socket_path, const CommandRow& command, int
   client.set_connection_timeout(limit);
   client.set_write_timeout(limit);
   client.set_read_timeout(limit);
-  const httplib::Result result = Exchange(client, command, argument);
+  const httplib::Result result = Exchange(client, row, command);
   if (result) {
     return {
         .outcome = Reply::Outcome::kAnswered, .http_status = result->status, .body = result->body};
   }
   if (std::chrono::steady_clock::now() - start >= limit) {
-    return Failure(Reply::Outcome::kTimedOut,
-                   "no answer to " + std::string(command.name) + " in time");
+    return Failure(Reply::Outcome::kTimedOut, "no answer to " + std::string(row.name) + " in time");
   }
   if (result.error() == httplib::Error::Connection) {
     return Failure(Reply::Outcome::kCannotConnect, "cannot connect to gunid at " + socket_path);
   }
-  return Failure(Reply::Outcome::kBroken, "the server closed the connection without an answer to " +
-                                              std::string(command.name));
+  return Failure(Reply::Outcome::kBroken,
+                 "the server closed the connection without an answer to " + std::string(row.name));
 }
 
 }  // namespace gunid

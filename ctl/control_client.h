@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "gunid/command.h"
 #include "gunid/control_api.h"
 
 namespace gunid {
@@ -18,9 +19,11 @@ struct Reply {
   std::string error;    // if not: one line
 };
 
-// `argument` is sent if the command takes one. Without a timeout it waits for as long as the server
-// lives.
-Reply SendCommand(const std::string& socket_path, const CommandRow& command, int argument,
+// What gunictl exits with after that.
+int ExitCode(const Reply& reply);
+
+// `row` is that of the command. Without a timeout it waits for as long as the server lives.
+Reply SendCommand(const std::string& socket_path, const CommandRow& row, const Command& command,
                   std::optional<double> timeout_s);
 
 }  // namespace gunid

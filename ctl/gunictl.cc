@@ -10,6 +10,8 @@
 
 #include "ctl/command_line.h"
 #include "ctl/control_client.h"
+#include "ctl/escape.h"
+#include "ctl/follow_events.h"
 #include "ctl/instances.h"
 #include "ctl/progress.h"
 #include "ctl/render.h"
@@ -37,43 +39,41 @@ int Print(int exit_code, const std::string& text) {
   return exit_code;
 }
 
+std::optional<double> Timeout(const CommandLine& line, const Command& command) {
+  if (line.timeout || Waits(*line.row, command)) return line.timeout;
+  return kQuickTimeout;
+}
+
 Reply Ask(const CommandLine& line, const std::string& socket) {
-  const CommandRow& command = *line.command;
+  const CommandRow& row = *line.row;
   std::optional<Progress> progress;
-  if (command.waits && isatty(STDERR_FILENO) == 1) progress.emplace(std::string(command.name));
-  std::optional<double> timeout = line.timeout;
-  if (!timeout && !command.waits) timeout = kQuickTimeout;
+  if (Waits(row, line.command) && isatty(STDERR_FILENO) == 1)
+    progress.emplace(std::string(row.name));
   std::optional<ServerProcess> server;
-  if (command.id == CommandId::kStop) server.emplace(socket);
-  const Reply reply = SendCommand(socket, command, line.argument, timeout);
+  if (row.id == CommandId::kStop) server.emplace(socket);
+  Reply reply = SendCommand(socket, row, line.command, Timeout(line, line.command));
   if (server && reply.http_status == 200) server->WaitForEnd();
   return reply;
 }
 
 int Report(const CommandLine& line, const Reply& reply) {
-  const bool done = reply.http_status == 200;
-  const int exit_code = done ? ctl_exit::kDone : ctl_exit::kFailed;
+  const int exit_code = ExitCode(reply);
   if (line.json) return Print(exit_code, reply.body);
 
+  const bool done = exit_code == ctl_exit::kDone;
   const bool colour = isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
-  const std::string name(line.command->name);
-  const auto text =
-      done ? RenderReport(line.command->id, reply.body, colour) : RenderError(reply.body);
+  const std::string name(line.row->name);
+  const auto text = done ? RenderReport(line.row->id, reply.body, colour) : RenderError(reply.body);
   if (!text) return Complain(ctl_exit::kFailed, name + ": the server's answer is not understood");
   return done ? Print(exit_code, *text) : Complain(exit_code, name + ": " + *text);
 }
 
-int ExitCode(Reply::Outcome outcome) {
-  switch (outcome) {
-    case Reply::Outcome::kCannotConnect:
-      return ctl_exit::kCannotConnect;
-    case Reply::Outcome::kTimedOut:
-      return ctl_exit::kTimedOut;
-    case Reply::Outcome::kAnswered:
-    case Reply::Outcome::kBroken:
-      break;
-  }
-  return ctl_exit::kFailed;
+int Follow(const CommandLine& line, const std::string& socket) {
+  const auto ask = [&](const Command& command) {
+    return SendCommand(socket, *line.row, command, Timeout(line, command));
+  };
+  const FollowEnd end = FollowEvents(line.command, line.json, ask, std::cout, std::cerr);
+  return Complain(end.exit_code, end.reason);
 }
 
 int Run(const std::vector<std::string>& arguments) {
@@ -86,9 +86,10 @@ int Run(const std::vector<std::string>& arguments) {
   const SocketChoice choice = ChooseSocket(line.socket, line.name, ControlDirectories());
   if (choice.socket.empty()) return Complain(choice.exit_code, EscapeControlLines(choice.error));
 
+  if (line.follow) return Follow(line, choice.socket);
   const Reply reply = Ask(line, choice.socket);
   if (reply.outcome == Reply::Outcome::kAnswered) return Report(line, reply);
-  return Complain(ExitCode(reply.outcome), EscapeControl(reply.error));
+  return Complain(ExitCode(reply), EscapeControl(reply.error));
 }
 
 }  // namespace

@@ -1,152 +1,70 @@
 #include "ctl/render.h"
 
-#include <algorithm>
 #include <array>
-#include <cstdint>
-#include <cstdio>
 #include <nlohmann/json.hpp>
-#include <utility>
+#include <sstream>
 #include <vector>
 
+#include "ctl/escape.h"
+#include "ctl/table.h"
+#include "ctl/units.h"
 #include "gunid/reports.h"
 
 namespace gunid {
 
 namespace {
 
-constexpr std::string_view kColumnGap = "  ";
-
-std::string Escape(std::string_view text, std::string_view kept) {
-  std::string escaped;
-  const auto hex = [&escaped](unsigned char byte) {
-    char code[5];
-    std::snprintf(code, sizeof code, "\\x%02x", byte);
-    escaped += code;
-  };
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
-    if (kept.find(text[i]) != std::string_view::npos) {
-      escaped += text[i];
-    } else if (byte < 0x20 || byte == 0x7f) {
-      hex(byte);
-    } else if (byte == 0xc2 && next >= 0x80 &&
-               next < 0xa0) {  // U+0080..U+009F: 8-bit control characters
-      hex(byte);
-      hex(next);
-      ++i;
-    } else {
-      escaped += text[i];
-    }
-  }
-  return escaped;
+std::string IdOrDash(int id) {
+  return id == 0 ? "-" : std::to_string(id);
 }
 
-// Characters, not bytes: UTF-8 continuation bytes take no place.
-std::size_t Width(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-  }));
+std::string TextOrDash(const std::string& text) {
+  return text.empty() ? "-" : EscapeControl(text);
 }
 
-std::string Decimal(double value, const char* unit) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.1f%s", value, unit);
-  return text;
-}
-
-std::string Duration(double seconds) {
-  if (seconds < 0.9995)
-    return std::to_string(static_cast<int>(std::max(seconds, 0.0) * 1000 + 0.5)) + "ms";
-  if (seconds < 60) return Decimal(seconds, "s");
-  constexpr double kLongest = 1e12;  // also keeps the conversion defined
-  const auto total = static_cast<std::uint64_t>(std::min(seconds, kLongest));
-  char text[64];
-  const auto pair = [&text](std::uint64_t big, char unit, std::uint64_t small, char small_unit) {
-    std::snprintf(text, sizeof text, "%llu%c%02llu%c", static_cast<unsigned long long>(big), unit,
-                  static_cast<unsigned long long>(small), small_unit);
-    return std::string(text);
-  };
-  if (total < 3600) return pair(total / 60, 'm', total % 60, 's');
-  if (total < 86400) return pair(total / 3600, 'h', total % 3600 / 60, 'm');
-  return pair(total / 86400, 'd', total % 86400 / 3600, 'h');
-}
-
-std::string Bytes(std::uint64_t bytes) {
-  constexpr std::array kUnits = {"KiB", "MiB", "GiB", "TiB"};
-  if (bytes < 1024) return std::to_string(bytes) + "B";
-  double value = static_cast<double>(bytes) / 1024;
-  std::size_t unit = 0;
-  for (; value >= 1024 && unit + 1 < kUnits.size(); ++unit) value /= 1024;
-  return Decimal(value, kUnits[unit]);
-}
-
-std::string Coloured(std::string text, std::string_view state, bool colour) {
-  if (!colour) return text;
-  const char* code = "33";  // yellow: on its way
-  if (state == "ready" || state == "serving") code = "32";
-  if (state == "killing") code = "31";
-  return "\x1b[" + std::string(code) + "m" + std::move(text) + "\x1b[0m";
-}
-
-struct KeyValue {
-  std::string key;
-  std::string value;  // may hold colour; nothing is aligned behind it
-};
-
-std::string Block(const std::vector<KeyValue>& rows) {
-  std::size_t width = 0;
-  for (const KeyValue& row : rows) width = std::max(width, row.key.size());
-  std::string text;
-  for (const KeyValue& row : rows) {
-    text += row.key + std::string(width - row.key.size(), ' ');
-    text += std::string(kColumnGap) + row.value + "\n";
-  }
-  return text;
-}
-
-struct Column {
-  const char* title;
-  std::string (*cell)(const WorkerReport&);
-  bool left = false;
-  bool state = false;  // coloured by what it says
-};
-
+using W = WorkerReport;
 constexpr std::array kWorkerColumns = {
-    Column{"ID", [](const WorkerReport& w) { return std::to_string(w.id); }},
-    Column{"PID", [](const WorkerReport& w) { return w.pid == 0 ? "-" : std::to_string(w.pid); }},
-    Column{"GEN", [](const WorkerReport& w) { return std::to_string(w.generation); }},
-    Column{"STATE", [](const WorkerReport& w) { return EscapeControl(w.state); }, true, true},
-    Column{"UPTIME", [](const WorkerReport& w) { return Duration(w.uptime_s); }},
-    Column{"REQUESTS", [](const WorkerReport& w) { return std::to_string(w.requests); }},
-    Column{"IN-FLIGHT", [](const WorkerReport& w) { return std::to_string(w.in_flight); }},
-    Column{"HEARTBEAT", [](const WorkerReport& w) { return Duration(w.heartbeat_age_s); }},
-    Column{"RSS", [](const WorkerReport& w) { return Bytes(w.rss_bytes); }},
+    Column<W>{"ID", CellStyle::kNumber, [](const W& w) { return std::to_string(w.id); }},
+    Column<W>{"PID", CellStyle::kNumber, [](const W& w) { return IdOrDash(w.pid); }},
+    Column<W>{"GEN", CellStyle::kNumber, [](const W& w) { return std::to_string(w.generation); }},
+    Column<W>{"STATE", CellStyle::kState, [](const W& w) { return EscapeControl(w.state); }},
+    Column<W>{"UPTIME", CellStyle::kNumber, [](const W& w) { return Duration(w.uptime_s); }},
+    Column<W>{"REQUESTS", CellStyle::kNumber,
+              [](const W& w) { return std::to_string(w.requests); }},
+    Column<W>{"IN-FLIGHT", CellStyle::kNumber,
+              [](const W& w) { return std::to_string(w.in_flight); }},
+    Column<W>{"HEARTBEAT", CellStyle::kNumber,
+              [](const W& w) { return Duration(w.heartbeat_age_s); }},
+    Column<W>{"RSS", CellStyle::kNumber, [](const W& w) { return Bytes(w.rss_bytes); }},
 };
 
-std::string WorkerTable(const std::vector<WorkerReport>& workers, bool colour) {
-  using Row = std::array<std::string, kWorkerColumns.size()>;
-  std::vector<Row> rows(workers.size() + 1);
-  std::array<std::size_t, kWorkerColumns.size()> widths{};
-  for (std::size_t c = 0; c < kWorkerColumns.size(); ++c) {
-    rows[0][c] = kWorkerColumns[c].title;
-    for (std::size_t w = 0; w < workers.size(); ++w)
-      rows[w + 1][c] = kWorkerColumns[c].cell(workers[w]);
-    for (const Row& row : rows) widths[c] = std::max(widths[c], Width(row[c]));
-  }
-  std::string text;
-  for (std::size_t r = 0; r < rows.size(); ++r) {
-    for (std::size_t c = 0; c < kWorkerColumns.size(); ++c) {
-      const std::string& cell = rows[r][c];
-      const std::string padding(widths[c] - Width(cell), ' ');
-      if (c > 0) text += kColumnGap;
-      if (!kWorkerColumns[c].left) text += padding;
-      text += Coloured(cell, cell, colour && r > 0 && kWorkerColumns[c].state);
-      if (kWorkerColumns[c].left) text += padding;
-    }
-    text += '\n';
-  }
-  return text;
+using R = RequestReport;
+constexpr std::array kRequestColumns = {
+    Column<R>{"REQUEST", CellStyle::kText, [](const R& r) { return EscapeControl(r.id); }},
+    Column<R>{"WORKER", CellStyle::kNumber, [](const R& r) { return std::to_string(r.worker); }},
+    Column<R>{"PID", CellStyle::kNumber, [](const R& r) { return IdOrDash(r.pid); }},
+    Column<R>{"THREAD", CellStyle::kNumber, [](const R& r) { return IdOrDash(r.thread); }},
+    Column<R>{"AGE", CellStyle::kNumber, [](const R& r) { return Duration(r.age_s); }},
+    Column<R>{"CLIENT", CellStyle::kText, [](const R& r) { return TextOrDash(r.client); }},
+    Column<R>{"STATE", CellStyle::kState, [](const R& r) { return EscapeControl(r.state); }},
+    Column<R>{"METHOD", CellStyle::kText, [](const R& r) { return TextOrDash(r.method); }},
+    Column<R>{"PATH", CellStyle::kText, [](const R& r) { return TextOrDash(r.path); }},
+};
+
+constexpr const char* kGap = "  ";
+constexpr std::size_t kTypeWidth = std::string_view("request_cancelled").size();
+constexpr std::size_t kSubjectWidth = std::string_view("request 12-12345").size();
+
+std::string Subject(const EventReport& event) {
+  if (!event.request.empty()) return "request " + EscapeControl(event.request);
+  return event.worker == 0 ? "server" : "worker " + std::to_string(event.worker);
+}
+
+// Lines of text from elsewhere, the last one ended too.
+std::string EndedLines(const std::string& text) {
+  std::string lines = EscapeControlLines(text);
+  if (!lines.empty() && lines.back() != '\n') lines += '\n';
+  return lines;
 }
 
 std::string Addresses(const std::vector<ListenerReport>& listeners) {
@@ -179,7 +97,7 @@ std::string Render(const StatusReport& status, bool colour) {
 }
 
 std::string Render(const WorkersReport& report, bool colour) {
-  return WorkerTable(report.workers, colour);
+  return Table(kWorkerColumns, report.workers, colour);
 }
 
 std::string Render(const StatsReport& stats, bool colour) {
@@ -202,7 +120,33 @@ std::string Render(const StatsReport& stats, bool colour) {
              {"reloads", std::to_string(totals.reloads)},
              {"reloads failed", std::to_string(totals.reloads_failed)},
          }) +
-         "\n" + WorkerTable(stats.workers, colour);
+         "\n" + Table(kWorkerColumns, stats.workers, colour);
+}
+
+std::string Render(const RequestsReport& report, bool colour) {
+  if (report.requests.empty()) return "no requests in flight\n";
+  return Table(kRequestColumns, report.requests, colour);
+}
+
+std::string Render(const StackReport& thread) {
+  std::string text = EscapeControl(thread.thread);
+  if (!thread.request.empty()) text += ", request " + EscapeControl(thread.request);
+  return text + "\n" + EndedLines(thread.stack);
+}
+
+std::string Render(const StacksReport& report, bool /*colour*/) {
+  if (report.threads.empty()) return "no thread runs Python\n";
+  std::string text;
+  for (const StackReport& thread : report.threads)
+    text += (text.empty() ? "" : "\n") + Render(thread);
+  return text;
+}
+
+std::string Render(const EventsReport& report, bool /*colour*/) {
+  if (report.events.empty()) return "no events\n";
+  std::string text;
+  for (const EventReport& event : report.events) text += RenderEvent(event);
+  return text;
 }
 
 std::string Render(const OperationReport& report, bool /*colour*/) {
@@ -216,12 +160,16 @@ std::string RenderAs(const std::string& body, bool colour) {
 
 }  // namespace
 
-std::string EscapeControl(std::string_view text) {
-  return Escape(text, "");
-}
-
-std::string EscapeControlLines(std::string_view text) {
-  return Escape(text, "\n\t");
+// One line, then the detail, further in than the lines of other events.
+std::string RenderEvent(const EventReport& event) {
+  std::string text =
+      EscapeControl(event.time) + kGap + PadRight(EscapeControl(event.type), kTypeWidth) + kGap +
+      PadRight(Subject(event), kSubjectWidth) + kGap + EscapeControl(event.message) + "\n";
+  std::istringstream detail(event.detail);
+  for (std::string line; std::getline(detail, line);) {
+    text += line.empty() ? "\n" : "    " + EscapeControlLines(line) + "\n";
+  }
+  return text;
 }
 
 std::optional<std::string> RenderReport(CommandId command, const std::string& body, bool colour) {
@@ -233,9 +181,16 @@ std::optional<std::string> RenderReport(CommandId command, const std::string& bo
         return RenderAs<StatsReport>(body, colour);
       case CommandId::kWorkers:
         return RenderAs<WorkersReport>(body, colour);
+      case CommandId::kRequests:
+        return RenderAs<RequestsReport>(body, colour);
+      case CommandId::kStack:
+        return RenderAs<StacksReport>(body, colour);
+      case CommandId::kEvents:
+        return RenderAs<EventsReport>(body, colour);
       case CommandId::kScale:
       case CommandId::kReload:
       case CommandId::kRestart:
+      case CommandId::kCancel:
       case CommandId::kStop:
         return RenderAs<OperationReport>(body, colour);
     }
@@ -247,10 +202,7 @@ std::optional<std::string> RenderReport(CommandId command, const std::string& bo
 std::optional<std::string> RenderError(const std::string& body) {
   try {
     const auto error = nlohmann::json::parse(body).at("error").get<ErrorReport>();
-    std::string text = EscapeControl(error.message) + "\n";
-    if (!error.detail.empty()) text += EscapeControlLines(error.detail);
-    if (text.back() != '\n') text += '\n';
-    return text;
+    return EscapeControl(error.message) + "\n" + EndedLines(error.detail);
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;
   }

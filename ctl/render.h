@@ -10,6 +10,8 @@
 
 namespace gunid {
 
+struct EventReport;
+
 // The report that belongs to `command`; nothing if `body` is not that document.
 std::optional<std::string> RenderReport(CommandId command, const std::string& body, bool colour);
 
@@ -17,9 +19,7 @@ std::optional<std::string> RenderReport(CommandId command, const std::string& bo
 // document.
 std::optional<std::string> RenderError(const std::string& body);
 
-// Control bytes become \xNN, so that text from elsewhere stays text. EscapeControlLines keeps line
-// ends and tabs.
-std::string EscapeControl(std::string_view text);
-std::string EscapeControlLines(std::string_view text);
+// One line: when, what, to whom; then the detail, indented.
+std::string RenderEvent(const EventReport& event);
 
 }  // namespace gunid

@@ -11,8 +11,28 @@
 #include "worker/worker_signals.h"
 #include "zygote/zygote.h"
 
+namespace gunid {
+namespace {
+
+// The supervisor may ask for stacks before there is a Python that has any, and has blocked the
+// signal until now.
+void TakeStackSignal() {
+  struct sigaction action {};
+  action.sa_handler = [](int /*signal*/) {};
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGRTMIN + kStackSignal, &action, nullptr);
+  sigset_t mask;
+  sigemptyset(&mask);
+  sigaddset(&mask, SIGRTMIN + kStackSignal);
+  sigprocmask(SIG_UNBLOCK, &mask, nullptr);
+}
+
+}  // namespace
+}  // namespace gunid
+
 int main(int argc, char** argv) {
   using namespace gunid;
+  TakeStackSignal();
   if (argc != 2 || std::strcmp(argv[1], "--zygote") != 0) {
     std::fputs("gunid-worker: is started by gunid; run gunid instead\n", stderr);
     return exit_code::kUsage;
@@ -21,7 +41,7 @@ int main(int argc, char** argv) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   signal(SIGPIPE, SIG_IGN);
   IgnoreSupervisorSignals();
-  for (const int fd : {kSpawnSocketFd, kScoreboardFd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
+  for (const int fd : {kSpawnSocketFd, kScoreboardFd, kStackFd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
   if (Status opened = OpenLog("-", "info"); !opened) return exit_code::kConfig;
 
   auto scoreboard = Scoreboard::Attach(UniqueFd(kScoreboardFd));

@@ -11,17 +11,39 @@
 
 namespace gunid {
 
-enum class CommandId { kStatus, kStats, kWorkers, kScale, kReload, kRestart, kStop };
+enum class CommandId {
+  kStatus,
+  kStats,
+  kWorkers,
+  kRequests,
+  kEvents,
+  kStack,
+  kScale,
+  kReload,
+  kRestart,
+  kCancel,
+  kStop,
+};
+
+// What a command's argument is. That of a POST is a member of the JSON object, that of a GET is in
+// the query.
+enum class ArgumentKind {
+  kNone,
+  kWorkerCount,  // kMinWorkers..kMaxWorkers
+  kWorker,       // the id of a worker
+  kRequest,      // the id of a request, "WORKER-SERIAL", as in RequestReport
+  kAfterEvent,   // may be left out: the id of the last event that is known, 0 for none
+};
 
 struct CommandRow {
   CommandId id;
   std::string_view name;    // gunictl NAME
   std::string_view method;  // "GET" or "POST"
   std::string_view path;
-  std::string_view
-      argument;  // name of the one integer argument, "" for none; a member of the POSTed object
+  std::string_view argument;  // its name, "" for none
+  ArgumentKind kind;
   std::string_view help;
-  bool waits;  // the answer comes when the operation has ended
+  bool waits;  // the answer comes when the operation has ended, or there is something to tell
 };
 
 // Smallest and largest number of workers that may be asked for, by -w and by scale.
@@ -29,20 +51,32 @@ inline constexpr int kMinWorkers = 1;
 inline constexpr int kMaxWorkers = 512;
 
 inline constexpr std::array kCommands = {
-    CommandRow{CommandId::kStatus, "status", "GET", "/v1/status", "",
+    CommandRow{CommandId::kStatus, "status", "GET", "/v1/status", "", ArgumentKind::kNone,
                "Show what the server is doing", false},
-    CommandRow{CommandId::kStats, "stats", "GET", "/v1/stats", "",
+    CommandRow{CommandId::kStats, "stats", "GET", "/v1/stats", "", ArgumentKind::kNone,
                "Show counters: the server's and each worker's", false},
-    CommandRow{CommandId::kWorkers, "workers", "GET", "/v1/workers", "", "List the workers", false},
+    CommandRow{CommandId::kWorkers, "workers", "GET", "/v1/workers", "", ArgumentKind::kNone,
+               "List the workers", false},
+    CommandRow{CommandId::kRequests, "requests", "GET", "/v1/requests", "", ArgumentKind::kNone,
+               "List the requests in flight, the oldest first", false},
+    CommandRow{CommandId::kEvents, "events", "GET", "/v1/events", "after",
+               ArgumentKind::kAfterEvent,
+               "Show the last events; with the id of one, wait for what comes after it", true},
+    CommandRow{CommandId::kStack, "stack", "GET", "/v1/stack", "worker", ArgumentKind::kWorker,
+               "Print the Python stacks of all threads of a worker, whatever it is doing", false},
     CommandRow{CommandId::kScale, "scale", "POST", "/v1/scale", "workers",
+               ArgumentKind::kWorkerCount,
                "Set the number of workers and wait until they are ready", true},
-    CommandRow{CommandId::kReload, "reload", "POST", "/v1/reload", "",
+    CommandRow{CommandId::kReload, "reload", "POST", "/v1/reload", "", ArgumentKind::kNone,
                "Load code and configuration anew and replace the workers, or keep the old ones if "
                "that fails",
                true},
-    CommandRow{CommandId::kRestart, "restart", "POST", "/v1/restart", "",
+    CommandRow{CommandId::kRestart, "restart", "POST", "/v1/restart", "", ArgumentKind::kNone,
                "Replace every worker by a fresh one of the same generation", true},
-    CommandRow{CommandId::kStop, "stop", "POST", "/v1/stop", "",
+    CommandRow{CommandId::kCancel, "cancel", "POST", "/v1/cancel", "request",
+               ArgumentKind::kRequest,
+               "End one request as its deadline would: gunid.RequestTimeout is raised in it", true},
+    CommandRow{CommandId::kStop, "stop", "POST", "/v1/stop", "", ArgumentKind::kNone,
                "Finish the requests in flight, then stop the server", true},
 };
 

@@ -30,6 +30,54 @@ struct WorkersReport {
   std::vector<WorkerReport> workers;
 };
 
+// A request that a worker has handed to its application.
+struct RequestReport {
+  std::string id;  // "WORKER-SERIAL"
+  int worker = 0;
+  int pid = 0;
+  int thread = 0;  // the system's number for it (top -H, py-spy)
+  std::string method;
+  std::string path;    // without the query; cut if it is long
+  std::string client;  // address; "" for a Unix socket
+  double age_s = 0;    // since the application got it
+  std::string state;   // running, cancelled, abandoned (its worker is being replaced)
+};
+
+struct RequestsReport {
+  std::vector<RequestReport> requests;
+};
+
+// Of one thread or greenlet.
+struct StackReport {
+  std::string thread;   // "Thread 0x00007f12...", "Greenlet 0x00007f12..."
+  std::string request;  // id of the request that it runs, "" for none
+  std::string stack;    // as Python writes it, the most recent call first
+};
+
+struct StacksReport {
+  int worker = 0;
+  int pid = 0;
+  std::vector<StackReport> threads;
+};
+
+// What has happened. Types: worker_ready, worker_exited, boot_failed, request_slow, request_timeout,
+// request_cancelled, request_abandoned, worker_timeout, reloaded, reload_failed, scaled, stopping.
+struct EventReport {
+  std::uint64_t id = 0;  // counts from 1
+  std::string time;
+  std::string type;
+  int worker = 0;       // 0: not of a worker
+  int pid = 0;          // of that worker
+  std::string request;  // id, "" if it is not about one
+  std::string message;  // one line
+  std::string detail;   // a stack or a traceback, or ""
+};
+
+// Asked for what comes after an event, the server may also answer with an empty list: ask again.
+struct EventsReport {
+  std::vector<EventReport> events;  // oldest first; those before it may have been forgotten
+};
+
 struct StatusReport {
   std::string state;  // starting, serving, reloading, restarting, stopping
   std::string version;
@@ -73,7 +121,7 @@ struct StatsReport {
   std::vector<ListenerReport> listeners;
 };
 
-// The answer to scale, reload, restart and stop.
+// The answer to scale, reload, restart, cancel and stop.
 struct OperationReport {
   std::string operation;
   std::string outcome;  // "done"
@@ -94,6 +142,14 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorkerReport, id, pid, generation, state, upt
                                    in_flight, heartbeat_age_s, rss_bytes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ListenerReport, address, fd)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorkersReport, workers)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RequestReport, id, worker, pid, thread, method, path, client,
+                                   age_s, state)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RequestsReport, requests)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StackReport, thread, request, stack)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StacksReport, worker, pid, threads)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EventReport, id, time, type, worker, pid, request, message,
+                                   detail)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EventsReport, events)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StatusReport, state, version, pid, name, app, generation,
                                    started_at, uptime_s, workers_wanted, workers_ready, listeners,
                                    control_socket, last_error)

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
+#include <utility>
 
 #include "base/result.h"
 
@@ -97,22 +98,33 @@ int EventLoop::WaitMilliseconds(Nanoseconds limit) const {
       std::min<decltype(milliseconds)>(milliseconds, std::numeric_limits<int>::max()));
 }
 
-void EventLoop::RunOnce(Nanoseconds limit) {
-  Wait(WaitMilliseconds(limit));
-  bool woken = false;
-  for (event_index_ = 0; event_index_ < event_count_;) {
+std::optional<TimePoint> EventLoop::next_timer() const {
+  if (timers_.empty()) return std::nullopt;
+  return timers_.begin()->first.when;
+}
+
+void EventLoop::RunOnce(Nanoseconds limit, WaitObserver* observer) {
+  interrupted_ = false;
+  if (!in_turn_) Wait(WaitMilliseconds(limit), observer);
+  in_turn_ = true;
+  HandleEvents();
+  if (interrupted_) return;
+  in_turn_ = false;
+  RunTimers();
+  if (std::exchange(woken_, false)) RunPosted();
+}
+
+void EventLoop::HandleEvents() {
+  while (event_index_ < event_count_ && !interrupted_) {
     const epoll_event event = events_[event_index_++];
     if (event.data.ptr == nullptr) {
       std::uint64_t count = 0;
       [[maybe_unused]] const ssize_t got = ::read(wake_.get(), &count, sizeof count);
-      woken = true;
+      woken_ = true;
     } else if (event.events != 0) {
       static_cast<EventHandler*>(event.data.ptr)->OnEvents(event.events);
     }
   }
-  event_count_ = 0;
-  RunTimers();
-  if (woken) RunPosted();
 }
 
 // A process that is deaf must not go on: it would look alive. The application may have closed the
@@ -125,17 +137,14 @@ int EventLoop::Poll(int timeout_ms) {
   _exit(EXIT_FAILURE);
 }
 
-void EventLoop::Wait(int timeout_ms) {
+void EventLoop::Wait(int timeout_ms, WaitObserver* observer) {
   event_index_ = 0;
-  if (wait_observer_ == nullptr || timeout_ms == 0) {
-    event_count_ = Poll(timeout_ms);
-    return;
+  if (observer != nullptr && timeout_ms != 0) {
+    event_count_ = Poll(0);
+    if (event_count_ > 0) return;
+    observer->BeforeWait();
   }
-  event_count_ = Poll(0);
-  if (event_count_ > 0) return;
-  wait_observer_->BeforeWait();
   event_count_ = Poll(timeout_ms);
-  wait_observer_->AfterWait();
 }
 
 void EventLoop::RunTimers() {

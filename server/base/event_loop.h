@@ -1,7 +1,7 @@
 // One epoll set with its handlers, timers and posted functions: the loop of the supervisor, and of
 // each worker's engine.
 //
-// Everything but Post() and Wake() belongs to the thread that runs the loop. The loop owns neither
+// Everything but Post() and Wake() belongs to the thread that runs the loop (one at a time). The loop owns neither
 // descriptors nor handlers: a handler removes itself before it dies. A handler may remove itself or
 // any other during a callback; events that were already fetched for a removed handler are dropped.
 #pragma once
@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "base/clock.h"
@@ -26,13 +27,11 @@ class EventHandler {
   virtual void OnEvents(std::uint32_t events) = 0;
 };
 
-// Called round a wait that will block, on the loop's thread: a worker gives up the GIL there, and
-// only there.
+// Told of a wait that will block, on the loop's thread: a worker gives up the GIL there.
 class WaitObserver {
  public:
   virtual ~WaitObserver() = default;
   virtual void BeforeWait() = 0;
-  virtual void AfterWait() = 0;
 };
 
 class EventLoop {
@@ -59,14 +58,22 @@ class EventLoop {
   // From any thread: makes a blocked wait return.
   void Wake();
 
-  void set_wait_observer(WaitObserver* observer) { wait_observer_ = observer; }
+  // From a handler or timer: RunOnce returns after it, and the next RunOnce goes on with the same
+  // turn.
+  void Interrupt() { interrupted_ = true; }
+  [[nodiscard]] bool in_turn() const { return in_turn_; }
+
+  // For a loop of another kind that watches this one: readable when there are events.
+  [[nodiscard]] int fd() const { return epoll_.get(); }
+  // When a turn has something to do even without events.
+  [[nodiscard]] std::optional<TimePoint> next_timer() const;
 
   void Run();  // until Stop()
   void Stop() { stopped_ = true; }
   [[nodiscard]] bool stopped() const { return stopped_; }
   // One turn: waits for events at most until the next timer or `limit` (which caps it; negative: no
-  // cap), then runs all that is due.
-  void RunOnce(Nanoseconds limit = Nanoseconds(-1));
+  // cap), then runs all that is due. `observer` is told where the wait blocks.
+  void RunOnce(Nanoseconds limit = Nanoseconds(-1), WaitObserver* observer = nullptr);
 
  private:
   struct Timer {
@@ -76,8 +83,9 @@ class EventLoop {
   };
 
   int WaitMilliseconds(Nanoseconds limit) const;
-  void Wait(int timeout_ms);
+  void Wait(int timeout_ms, WaitObserver* observer);
   int Poll(int timeout_ms);
+  void HandleEvents();
   void RunTimers();
   void RunPosted();
 
@@ -89,7 +97,9 @@ class EventLoop {
   std::map<Timer, std::function<void()>> timers_;
   std::map<TimerId, TimePoint> timer_times_;
   TimerId next_timer_ = 1;
-  WaitObserver* wait_observer_ = nullptr;
+  bool in_turn_ = false;  // events were fetched, and not all is done that follows from that
+  bool interrupted_ = false;
+  bool woken_ = false;  // in this turn
   bool stopped_ = false;
 
   std::mutex mutex_;

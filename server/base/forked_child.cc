@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <utility>
 
 namespace gunid {
@@ -12,6 +13,11 @@ namespace {
 std::vector<int> g_fds;
 void (*g_restore_signals)() = nullptr;
 bool g_in_child = false;
+std::atomic<bool> g_has_forked{false};
+
+void NoteFork() {
+  g_has_forked.store(true, std::memory_order_relaxed);
+}
 
 void Detach() {
   g_in_child = true;
@@ -24,7 +30,11 @@ void Detach() {
 void DetachForkedChildren(std::vector<int> fds, void (*restore_signals)()) {
   g_fds = std::move(fds);
   g_restore_signals = restore_signals;
-  pthread_atfork(nullptr, nullptr, Detach);
+  pthread_atfork(nullptr, NoteFork, Detach);
+}
+
+bool HasForked() {
+  return g_has_forked.load(std::memory_order_relaxed);
 }
 
 bool InForkedChild() {

@@ -11,6 +11,9 @@ namespace gunid {
 // async-signal-safe, and closes `fds`, before anything else runs in it. Once, in a worker.
 void DetachForkedChildren(std::vector<int> fds, void (*restore_signals)());
 
+// This process has forked children that way: they may hold its connections open.
+bool HasForked();
+
 // This process was forked by a worker's application.
 bool InForkedChild();
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace gunid {
@@ -20,12 +21,13 @@ struct Settings {
 
   // Workers
   std::int64_t workers = 1;
-  std::string worker_class = "sync";  // "sync" or "gthread"; sync with threads > 1 is gthread
+  std::string worker_class = "sync";  // see worker_kind()
   std::int64_t threads = 1;
   std::int64_t worker_connections = 1000;
   std::int64_t max_requests = 0;
   std::int64_t max_requests_jitter = 0;
   double timeout = 30;           // seconds for one request; 0: no limit
+  double slow_request = 0;       // seconds after which a request is logged with its stack; 0: never
   double graceful_timeout = 30;  // seconds a worker may take to finish its requests
   double boot_timeout = 60;      // seconds a zygote or worker may take to become ready; 0: no limit
   double keepalive = 2;          // seconds an idle connection is kept
@@ -76,8 +78,16 @@ struct Settings {
 
   bool operator==(const Settings&) const = default;
 
+  // gevent is asked for by one of its names.
+  [[nodiscard]] bool greenlets() const { return worker_class.starts_with("gevent"); }
   // gthread is asked for by name, or by more than one thread.
-  [[nodiscard]] bool threaded() const { return worker_class == "gthread" || threads > 1; }
+  [[nodiscard]] bool threaded() const {
+    return !greenlets() && (worker_class == "gthread" || threads > 1);
+  }
+  // "sync", "gthread" or "gevent".
+  [[nodiscard]] std::string_view worker_kind() const {
+    return greenlets() ? "gevent" : threaded() ? "gthread" : "sync";
+  }
 };
 
 }  // namespace gunid

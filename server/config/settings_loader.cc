@@ -210,8 +210,11 @@ Error InvalidValue(const SettingRow& row, const Json& value, std::string_view or
 Error UnknownChoice(const SettingRow& row, const Json& value, std::string_view origin) {
   std::string what(row.name);
   std::ranges::replace(what, '_', ' ');
-  return Invalid(origin, what + " " + Quote(value) + " is not supported; choose " +
-                             Enumerate(Choices(row.choices)) + " (" + std::string(origin) + ")");
+  Error error =
+      Invalid(origin, what + " " + Quote(value) + " is not supported; choose " +
+                          Enumerate(Choices(row.choices)) + " (" + std::string(origin) + ")");
+  if (row.choices_are_parts) error.exit_code = exit_code::kConfig;
+  return error;
 }
 
 bool ConvertField(const SettingRow& row, const Json& value, Settings& settings) {

@@ -32,6 +32,8 @@ struct SettingRow {
   double max = 0;                 // of numbers
   int base = 10;                  // in which a whole number is written as text
   std::string_view choices = {};  // of strings: "a|b|c", in lower case; "" for any
+  // An unknown choice is something that this program does not have, rather than bad usage.
+  bool choices_are_parts = false;
   // Of strings with choices: what the flag without a value means, and True in a configuration file;
   // False there means the first choice. "" if the flag needs a value.
   std::string_view bare_value = {};

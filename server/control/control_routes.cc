@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "gunid/version.h"
 
@@ -9,25 +10,60 @@ namespace gunid {
 
 namespace {
 
-CommandResult BadArgument(const std::string& message) {
+// "N" for a number, "ID" for text.
+std::string Placeholder(const ArgumentRow& kind) {
+  return kind.quoted ? "ID" : "N";
+}
+
+std::string WhatAQueryIs(const CommandRow& row, const ArgumentRow& kind) {
+  if (row.argument.empty()) return " takes no query parameters";
+  return std::string(kind.required ? " takes one query parameter: ?"
+                                   : " takes at most one query parameter: ?") +
+         std::string(row.argument) + "=" + Placeholder(kind);
+}
+
+std::string WhatABodyIs(const CommandRow& row, const ArgumentRow& kind) {
+  if (row.argument.empty()) return " takes no argument: send no body, or {}";
+  const std::string_view quote = kind.quoted ? "\"" : "";
+  return " takes a JSON object with one member: {\"" + std::string(row.argument) +
+         "\": " + std::string(quote) + Placeholder(kind) + std::string(quote) + "}";
+}
+
+CommandResult BadArgument(const CommandRow& row) {
+  const ArgumentRow& kind = RowOf(row.kind);
+  std::string message = std::string(row.name) +
+                        (row.method == "GET" ? WhatAQueryIs(row, kind) : WhatABodyIs(row, kind));
+  if (!row.argument.empty()) message += ", " + Placeholder(kind) + " " + std::string(kind.form);
   return ErrorResult(400, {.code = "bad_argument", .message = message, .detail = ""});
 }
 
-bool IsWorkerCount(const nlohmann::json& value) {
-  if (value.is_number_unsigned()) {
-    const auto number = value.get<std::uint64_t>();
-    return number >= kMinWorkers && number <= kMaxWorkers;
-  }
-  return false;  // the parser takes only negative integers for signed ones
+// The one parameter that there may be, "NAME=VALUE". No form of a value has anything to decode.
+bool ReadQuery(const CommandRow& row, std::string_view query, Command& command) {
+  const ArgumentRow& kind = RowOf(row.kind);
+  if (query.empty()) return !kind.required;
+  const std::string name = std::string(row.argument) + "=";
+  return !row.argument.empty() && query.starts_with(name) &&
+         kind.read(query.substr(name.size()), command);
 }
 
-std::string WhatIsExpected(const CommandRow& row) {
-  const std::string name(row.name);
-  if (row.argument.empty()) return name + " takes no argument: send no body, or {}";
-  const std::string argument(row.argument);
-  return name + " takes a JSON object with one member: {\"" + argument +
-         "\": N}, N a whole number from " + std::to_string(kMinWorkers) + " to " +
-         std::to_string(kMaxWorkers);
+// A member's value as text; nothing if it has another JSON type. Numbers come out as they were
+// written, because the parser takes what has a sign, a fraction or too many digits for another type.
+std::optional<std::string> MemberText(const nlohmann::json& value, bool quoted) {
+  if (quoted && value.is_string()) return value.get<std::string>();
+  if (!quoted && value.is_number_unsigned()) return value.dump();
+  return std::nullopt;
+}
+
+bool ReadBody(const CommandRow& row, const std::string& body, Command& command) {
+  const ArgumentRow& kind = RowOf(row.kind);
+  if (body.empty()) return !kind.required;
+  const nlohmann::json document = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
+  if (!document.is_object()) return false;
+  if (document.empty()) return !kind.required;
+  const auto member = document.find(std::string(row.argument));
+  if (row.argument.empty() || document.size() != 1 || member == document.end()) return false;
+  const auto text = MemberText(*member, kind.quoted);
+  return text && kind.read(*text, command);
 }
 
 }  // namespace
@@ -54,19 +90,18 @@ std::variant<const CommandRow*, Refusal> FindRoute(std::string_view method, std:
   return found;
 }
 
-std::variant<Command, CommandResult> ParseCommand(const CommandRow& row, const std::string& body) {
-  Command command{.id = row.id};
-  if (row.method == "GET" || (row.argument.empty() && body.empty())) return command;
+std::string_view QueryOf(std::string_view target) {
+  const std::size_t mark = target.find('?');
+  return mark == std::string_view::npos ? "" : target.substr(mark + 1);
+}
 
-  const nlohmann::json document = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
-  const std::size_t members = row.argument.empty() ? 0 : 1;
-  if (!document.is_object() || document.size() != members) return BadArgument(WhatIsExpected(row));
-  if (members == 1) {
-    const auto argument = document.find(std::string(row.argument));
-    if (argument == document.end() || !IsWorkerCount(*argument))
-      return BadArgument(WhatIsExpected(row));
-    command.workers = argument->get<int>();
-  }
+std::variant<Command, CommandResult> ParseCommand(const CommandRow& row, std::string_view query,
+                                                  const std::string& body) {
+  Command command{.id = row.id};
+  // A POST has its argument in the body, and nothing may be in the query.
+  const bool understood = row.method == "GET" ? ReadQuery(row, query, command)
+                                              : query.empty() && ReadBody(row, body, command);
+  if (!understood) return BadArgument(row);
   return command;
 }
 

@@ -22,8 +22,13 @@ struct Refusal {
 // The row that answers, or nullptr for the index.
 std::variant<const CommandRow*, Refusal> FindRoute(std::string_view method, std::string_view path);
 
-// Reads the argument from the body of a POST. A 400 tells what is wrong with it.
-std::variant<Command, CommandResult> ParseCommand(const CommandRow& row, const std::string& body);
+// What follows the "?" of a request target; "" for nothing.
+std::string_view QueryOf(std::string_view target);
+
+// Reads the argument: of a GET from the query (the library's own reading of it drops repetitions
+// and adds forms), of a POST from the body. A 400 tells what is expected.
+std::variant<Command, CommandResult> ParseCommand(const CommandRow& row, std::string_view query,
+                                                  const std::string& body);
 
 // GET /v1: the commands that there are.
 CommandResult IndexResult();

@@ -13,8 +13,14 @@ namespace gunid {
 
 namespace {
 
-constexpr int kThreads = 8;
-constexpr int kReservedForReads = 2;
+// A command holds a thread until it is answered, so each sort of them has threads of its own: those
+// that wait for an operation or for the end of a request, those that follow the events, and those
+// that are answered at once.
+constexpr int kOperations = 6;
+constexpr int kCancels = 4;
+constexpr int kFollowers = 8;
+constexpr int kQuick = 2;
+constexpr int kThreads = kOperations + kCancels + kFollowers + kQuick;
 constexpr int kAcceptPauseMs = 100;  // after a failure such as too many open files
 
 }  // namespace
@@ -33,7 +39,8 @@ Status ControlServer::Start(const std::string& path) {
 
   path_ = path;
   socket_ = std::make_unique<ControlSocket>(std::move(*socket));
-  shared_.reset(new ControlShared{sink_, std::move(stop), kThreads - kReservedForReads});
+  shared_.reset(new ControlShared{sink_, std::move(stop), Places(kOperations), Places(kCancels),
+                                  Places(kFollowers)});
   try {
     for (int i = 0; i < kThreads; ++i) threads_.emplace_back([this] { ServeConnections(); });
   } catch (const std::system_error& error) {

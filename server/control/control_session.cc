@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::size_t kMaxBody = 4096;
 constexpr int kQuickLimitMs = 5000;
+constexpr int kNoLimit = -1;
 
 // The result of one command. Shared by the session that waits and the function given to the
 // supervisor, because either may let go first.
@@ -133,34 +134,38 @@ httplib::Server::HandlerResponse ControlSession::Admit(const httplib::Request& r
 
 void ControlSession::Answer(const CommandRow& row, const httplib::Request& request,
                             httplib::Response& response) {
-  const auto parsed = ParseCommand(row, request.body);
+  const auto parsed = ParseCommand(row, QueryOf(request.target), request.body);
   if (const auto* refusal = std::get_if<CommandResult>(&parsed)) {
     Fill(response, *refusal);
     return;
   }
   const Command command = std::get<Command>(parsed);
   if (row.method != "GET") {
-    spdlog::info("control: {}{} asked for by pid {} of user {}", row.name,
-                 row.argument.empty() ? "" : " " + std::to_string(command.workers), peer_.pid,
-                 peer_.uid);
+    const std::string argument = RowOf(row.kind).write(command);
+    spdlog::info("control: {}{}{} asked for by pid {} of user {}", row.name,
+                 argument.empty() ? "" : " ", argument, peer_.pid, peer_.uid);
   }
   Fill(response, Execute(row, command));
 }
 
-CommandResult ControlSession::Execute(const CommandRow& row, Command command) {
-  if (!row.waits) return Wait(row, command);
-  if (shared_.waiting.fetch_add(1) >= shared_.max_waiting) {
-    shared_.waiting.fetch_sub(1);
-    return Unavailable("busy", "too many commands are waiting already");
+CommandResult ControlSession::Execute(const CommandRow& row, const Command& command) {
+  if (!Waits(row, command)) return Wait(command, kQuickLimitMs);
+  const bool follows = row.method == "GET";
+  Places& places = follows                              ? shared_.followers
+                   : row.kind == ArgumentKind::kRequest ? shared_.cancels
+                                                        : shared_.operations;
+  if (!places.Take()) {
+    return Unavailable("busy", follows ? "too many clients wait for events already"
+                                       : "too many commands are waiting already");
   }
-  CommandResult result = Wait(row, command);
-  shared_.waiting.fetch_sub(1);
-  return result;
+  const std::unique_ptr<Places, void (*)(Places*)> place(&places,
+                                                         [](Places* taken) { taken->GiveBack(); });
+  return Wait(command, kNoLimit);
 }
 
 // Until there is a result, the server stops, the client has hung up, or a quick command takes too
 // long.
-CommandResult ControlSession::Wait(const CommandRow& row, Command command) {
+CommandResult ControlSession::Wait(const Command& command, int limit_ms) {
   auto pending = std::make_shared<PendingResult>();
   if (pending->fd() < 0) return Unavailable("busy", "too many open files");
   shared_.sink.Post(command, [pending](CommandResult result) { pending->Set(std::move(result)); });
@@ -168,7 +173,7 @@ CommandResult ControlSession::Wait(const CommandRow& row, Command command) {
   pollfd fds[] = {{pending->fd(), POLLIN, 0}, {shared_.stop.get(), POLLIN, 0}, {fd_, 0, 0}};
   int ready = 0;
   do {
-    ready = poll(fds, 3, row.waits ? -1 : kQuickLimitMs);
+    ready = poll(fds, 3, limit_ms);
   } while (ready < 0 && errno == EINTR);
   if (std::optional<CommandResult> result = pending->Take()) return *std::move(result);
   if (fds[1].revents != 0)

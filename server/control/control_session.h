@@ -14,12 +14,30 @@
 
 namespace gunid {
 
+// Threads that commands of one sort may hold while they wait, so that they leave some to others.
+// All control threads.
+class Places {
+ public:
+  explicit Places(int count) : free_(count) {}
+
+  bool Take() {
+    int free = free_.load();
+    while (free > 0 && !free_.compare_exchange_weak(free, free - 1)) continue;
+    return free > 0;
+  }
+  void GiveBack() { free_.fetch_add(1); }
+
+ private:
+  std::atomic<int> free_;
+};
+
 // What the sessions of one ControlServer share.
 struct ControlShared {
   CommandSink& sink;
-  UniqueFd stop;          // eventfd: readable as soon as the server stops
-  const int max_waiting;  // threads that may wait for long operations
-  std::atomic<int> waiting{0};
+  UniqueFd stop;      // eventfd: readable as soon as the server stops
+  Places operations;  // of POSTs that wait
+  Places cancels;     // of POSTs about a request: of these many may wait, for seconds
+  Places followers;   // of GETs that wait: they may do so for ever
 };
 
 class ControlSession : private httplib::Server {
@@ -32,8 +50,8 @@ class ControlSession : private httplib::Server {
  private:
   HandlerResponse Admit(const httplib::Request& request, httplib::Response& response) const;
   void Answer(const CommandRow& row, const httplib::Request& request, httplib::Response& response);
-  CommandResult Execute(const CommandRow& row, Command command);
-  CommandResult Wait(const CommandRow& row, Command command);
+  CommandResult Execute(const CommandRow& row, const Command& command);
+  CommandResult Wait(const Command& command, int limit_ms);
 
   ControlShared& shared_;
   int fd_ = -1;  // of the connection that is served

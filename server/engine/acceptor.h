@@ -1,5 +1,5 @@
 // Accepts the connections of one listener while the engine has room for them, and is out of the
-// event loop otherwise, so that other workers get them. Engine thread; owned by the engine.
+// event loop otherwise, so that other workers get them. Leading thread; owned by the engine.
 #pragma once
 
 #include "base/event_loop.h"

@@ -1,5 +1,5 @@
 // The body of one request, complete before the application is called: in memory up to a limit, then
-// in an unnamed temporary file. Filled by the engine's thread, then read by the one executor thread
+// in an unnamed temporary file. Filled by the engine, then read by the one executor thread
 // that runs the exchange.
 #pragma once
 
@@ -17,7 +17,7 @@ class BodyBuffer {
  public:
   static constexpr std::size_t kMemoryLimit = 128 * 1024;
 
-  // Engine thread.
+  // Leading thread.
   // Both fail when the temporary file cannot be made or written. Complete() ends the appending.
   Status Append(std::string_view bytes);
   Status Complete();

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/forked_child.h"
 #include "engine/engine.h"
 
 namespace gunid {
@@ -214,38 +215,47 @@ bool Connection::EndMessage() {
   state_ = State::kWaiting;
   const RequestHead& head = parser_.head();
   exchange_.proxy_ = proxy_.get();
+  if (engine_.lost()) {
+    Answer(503, "");
+    return true;
+  }
   exchange_.Start(head, head.keep_alive && engine_.may_keep_alive());
-  return engine_.Dispatch(*this);
+  engine_.Dispatch(*this);
+  return false;
 }
 
 Exchange& Connection::BeginExecution() {
   state_ = State::kExecuting;
   fresh_ = false;
   const RequestHead& head = exchange_.request();
-  exchange_.scoreboard_entry_ =
-      engine_.slot_.BeginRequest(head.method, head.TargetWithoutQuery(), MonotonicNs());
+  exchange_.executing_ = true;
+  exchange_.serial_ = engine_.NextSerial();
+  exchange_.scoreboard_entry_ = engine_.slot_.BeginRequest({.method = head.method,
+                                                            .path = head.TargetWithoutQuery(),
+                                                            .client = peer_.host,
+                                                            .serial = exchange_.serial_,
+                                                            .now_ns = MonotonicNs()});
   return exchange_;
 }
 
 void Connection::EndExecution() {
   engine_.slot_.EndRequest(exchange_.scoreboard_entry_, exchange_.status(),
                            exchange_.output_.total_bytes());
+  exchange_.executing_ = false;
+  const bool abandoned = abandoned_;
+  abandoned_ = false;
+  if (abandoned) --engine_.abandoned_;
   owns_output_ = false;
   exchange_.body_.Clear();
   Disarm();  // the client has its time from now on, however long the application took
   state_ = State::kFlushing;
   if (exchange_.client_too_slow_) DiscardOutput();
-  if (exchange_.failed_ || !exchange_.finished_) Reset();
-}
-
-bool Connection::executes_on_another_thread() const {
-  return !engine_.on_engine_thread();
+  if (abandoned || exchange_.failed_ || !exchange_.finished_) Reset();
 }
 
 void Connection::ClientKeptWaiting(Nanoseconds time) {
   engine_.slot_.PostponeRequest(exchange_.scoreboard_entry_,
                                 static_cast<std::uint64_t>(time.count()));
-  if (engine_.on_engine_thread()) engine_.Heartbeat();  // its loop waits, too
 }
 
 void Connection::OutputShared() {
@@ -254,6 +264,19 @@ void Connection::OutputShared() {
 
 void Connection::TakeOverOutput() {
   owns_output_ = true;
+  Proceed();
+}
+
+void Connection::Abandon(std::uint64_t serial) {
+  if (state_ != State::kExecuting || abandoned_ || exchange_.serial() != serial) return;
+  abandoned_ = true;
+  exchange_.Abandon();
+  ::shutdown(socket_.get(), SHUT_WR);
+  engine_.Abandoned();
+}
+
+void Connection::Refuse() {
+  Answer(503, "");
   Proceed();
 }
 
@@ -280,7 +303,7 @@ bool Connection::EndResponse() {
     } else {
       // A process that the application forked may hold the socket, too: then close alone ends nothing.
       const bool ends_body = exchange_.framing() == BodyFraming::kUntilClose;
-      if (ends_body) ::shutdown(socket_.get(), SHUT_WR);
+      if (ends_body || HasForked()) ::shutdown(socket_.get(), SHUT_WR);
       Close();
     }
     return true;

@@ -1,4 +1,4 @@
-// One client connection: a state machine on the engine's thread, owned by the engine and used again
+// One client connection: a state machine on the thread that leads, owned by the engine and used again
 // for other clients.
 //
 //   state      waits for                       then
@@ -7,7 +7,7 @@
 //              (before the first one: and of the PROXY header)
 //   body       the end of the message          waiting; error, deadline (408): flushing
 //   waiting    a free place in the executor    executing; client gone: closed
-//   executing  the executor's Completed()      flushing; aborted: closed
+//   executing  the executor to complete it     flushing; aborted or abandoned: closed
 //              (what the client does not take at once is written meanwhile, once it is shared)
 //   flushing   the socket to take the output   idle, lingering or closed; deadline: closed
 //   lingering  the client's EOF, 2 s at most   closed
@@ -54,9 +54,12 @@ class Connection : public EventHandler, private Deadline {
   void EndExecution();
   // Called by the engine after OutputShared(): writes from now on what is pending.
   void TakeOverOutput();
+  // If it is executing that request.
+  void Abandon(std::uint64_t serial);
+  // While it waits for a place: there will be none.
+  void Refuse();
 
   // Executor's thread, by its Exchange.
-  [[nodiscard]] bool executes_on_another_thread() const;
   void OutputShared();
   void ClientKeptWaiting(Nanoseconds time);  // which is not the application's
 
@@ -108,6 +111,7 @@ class Connection : public EventHandler, private Deadline {
   bool trusted_ : 1 = false;         // the peer's forwarded headers hold
   bool may_proxy_ : 1 = false;       // the peer may send a PROXY header
   bool proxy_expected_ : 1 = false;  // and it may be what comes next
+  bool abandoned_ : 1 = false;       // while executing: the client has been told so
   bool owns_output_ : 1 = false;     // while executing: the engine writes what is pending
   bool late_ : 1 = false;            // the deadline of the message is over
   bool expected_ : 1 = false;        // counted by Engine::Expect()

@@ -1,5 +1,5 @@
 // Deadlines of one kind, all of the same duration, so the queue is in order by itself and arming
-// one costs O(1). One event loop timer serves the whole queue. Engine thread; neither owns the
+// one costs O(1). One event loop timer serves the whole queue. Leading thread; neither owns the
 // deadlines.
 #pragma once
 

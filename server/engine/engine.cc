@@ -46,19 +46,46 @@ Engine::~Engine() {
   loop_.Cancel(moment_timer_);
 }
 
-void Engine::Run() {
-  thread_ = std::this_thread::get_id();
-  executor_.Start(*this);
+void Engine::Begin() {
   if (events_.started) events_.started();
-  loop_.set_wait_observer(&executor_);
-  for (PrepareTurn(); !finished(); PrepareTurn()) {
-    loop_.RunOnce(ready_.empty() ? Nanoseconds(kMaxWait) : Nanoseconds(0));
-    TakeNotices();
-    RunReady();
-  }
-  loop_.set_wait_observer(nullptr);
+}
+
+void Engine::End() {
+  TakeNotices();  // of calls that have ended by now
   CutConnections();
-  if (in_flight_ == 0) executor_.Stop();
+  if (in_flight_ > 0) events_.cut_short();
+}
+
+Exchange* Engine::Turn(WaitObserver* observer) {
+  if (Exchange* next = NextExchange()) return next;
+  RunTurn(kMaxWait, observer);
+  return NextExchange();
+}
+
+Exchange* Engine::Poll() {
+  if (Exchange* next = NextExchange()) return next;
+  RunTurn(Nanoseconds(0), nullptr);
+  return NextExchange();
+}
+
+void Engine::TurnWithoutExecution() {
+  RunTurn(kMaxWait, nullptr);
+}
+
+TimePoint Engine::NextTurn() const {
+  const TimePoint now = Clock().Now();
+  const bool ready = !ready_.empty() || (!waiting_.empty() && in_flight_ < capacity_);
+  if (ready || loop_.in_turn()) return now;
+  const auto timer = loop_.next_timer();
+  return timer ? std::min(*timer, now + kMaxWait) : now + kMaxWait;
+}
+
+void Engine::RunTurn(Nanoseconds limit, WaitObserver* observer) {
+  if (!loop_.in_turn()) PrepareTurn();
+  if (finished()) return;
+  loop_.RunOnce(ready_.empty() ? limit : Nanoseconds(0), observer);
+  TakeNotices();
+  if (!loop_.in_turn()) RunReady();
 }
 
 void Engine::PrepareTurn() {
@@ -87,7 +114,8 @@ void Engine::Heartbeat() {
 }
 
 bool Engine::may_accept() const {
-  return !draining_ && !stopped_ && in_flight_ + expected_ < capacity_ &&
+  const int places_taken = in_flight_ + static_cast<int>(waiting_.size()) + expected_;
+  return !draining_ && !stopped_ && places_taken < capacity_ && executor_.may_start() &&
          open_connections_ < options_.max_connections;
 }
 
@@ -133,25 +161,30 @@ void Engine::Closed(Connection& connection) {
   closed_.push_back(&connection);
 }
 
-bool Engine::Dispatch(Connection& connection) {
-  if (in_flight_ < capacity_ && waiting_.empty() && !stopped_) return Execute(connection);
+void Engine::Dispatch(Connection& connection) {
   waiting_.push_back(&connection);
-  return false;
+  if (in_flight_ < capacity_) loop_.Interrupt();
 }
 
 void Engine::Withdraw(Connection& connection) {
   std::erase(waiting_, &connection);
 }
 
-bool Engine::Execute(Connection& connection) {
+Exchange* Engine::NextExchange() {
+  if (waiting_.empty() || in_flight_ >= capacity_ || stopped_) return nullptr;
+  Connection& connection = *waiting_.front();
+  waiting_.pop_front();
   ++in_flight_;
-  Exchange& exchange = connection.BeginExecution();
-  submitted_ = &exchange;
-  executor_.Submit(exchange);
-  const bool completed = submitted_ == nullptr;
-  submitted_ = nullptr;
-  if (completed) EndExecution(connection);
-  return completed;
+  return &connection.BeginExecution();
+}
+
+void Engine::Complete(Exchange& exchange) {
+  TakeNotices();  // its own, perhaps, that its output is shared: not any more
+  EndExecution(Connection::Of(exchange));
+}
+
+void Engine::CompleteLater(Exchange& exchange) {
+  Notify(completed_, Connection::Of(exchange));
 }
 
 void Engine::EndExecution(Connection& connection) {
@@ -159,14 +192,19 @@ void Engine::EndExecution(Connection& connection) {
   connection.EndExecution();
   ++requests_done_;
   if (events_.request_done) events_.request_done(requests_done_);
+  connection.Proceed();
 }
 
-void Engine::Completed(Exchange& exchange) {
-  if (on_engine_thread() && submitted_ == &exchange) {
-    submitted_ = nullptr;  // Execute() goes on with it, so that pipelined requests do not recurse
-    return;
-  }
-  Notify(completed_, Connection::Of(exchange));
+void Engine::Abandoned() {
+  ++abandoned_;
+  if (!lost()) return;
+  for (Connection* connection : std::exchange(waiting_, {})) connection->Refuse();
+}
+
+void Engine::Abandon(std::uint64_t serial) {
+  loop_.Post([this, serial] {
+    for (const auto& connection : connections_) connection->Abandon(serial);
+  });
 }
 
 void Engine::OutputShared(Connection& connection) {
@@ -193,21 +231,9 @@ void Engine::TakeNotices() {
   }
   // In this order: a completed exchange is not shared any more.
   for (Connection* connection : taken_shared_) connection->TakeOverOutput();
-  for (Connection* connection : taken_completed_) {
-    EndExecution(*connection);
-    connection->Proceed();
-  }
+  for (Connection* connection : taken_completed_) EndExecution(*connection);
   taken_shared_.clear();
   taken_completed_.clear();
-  RunWaiting();
-}
-
-void Engine::RunWaiting() {
-  while (!waiting_.empty() && in_flight_ < capacity_ && !stopped_) {
-    Connection& connection = *waiting_.front();
-    waiting_.pop_front();
-    if (Execute(connection)) connection.Proceed();
-  }
 }
 
 void Engine::ContinueLater(Connection& connection) {

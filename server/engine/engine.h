@@ -1,9 +1,12 @@
-// The I/O half of a worker: accepts, reads, parses, buffers, writes, times out. Runs on the
-// worker's main thread, in its event loop; no Python in it. The executor runs the application
-// (engine/executor.h).
+// The I/O half of a worker: accepts, reads, parses, buffers, writes, times out. No Python in it. The
+// executor (engine/executor.h) runs the application, and drives the engine.
+//
+// Threads: the engine belongs to the thread that leads. Which one that is may change between two
+// turns, and while the leader is inside the application (engine/leadership.h orders the memory).
+// "Leading thread" is what all functions want that say nothing else.
 //
 // States of the engine: running -> draining (no accepting; idle connections get a moment for a last
-// request, the rest finishes) -> done.
+// request, the rest finishes) -> finished.
 #pragma once
 
 #include <atomic>
@@ -13,12 +16,12 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "base/event_loop.h"
 #include "base/ip_network.h"
 #include "engine/deadline_queue.h"
+#include "engine/exchange.h"
 #include "engine/executor.h"
 #include "engine/input_buffer.h"
 #include "http/forwarded_headers.h"
@@ -55,7 +58,7 @@ struct EngineOptions {
   static constexpr double kLeastRate = 500;
 };
 
-// What the engine tells its worker, on the engine's thread.
+// What the engine tells its worker, on the leading thread.
 struct EngineEvents {
   // The executor runs and connections are about to be accepted.
   std::function<void()> started;
@@ -63,28 +66,51 @@ struct EngineEvents {
   std::function<void(std::uint64_t)> request_done;
   // A drain has begun and this process has no listening socket any more.
   std::function<void()> accepting_stopped;
+  // Must not return. The engine has finished, and the application is still being called: because of
+  // Stop(), or for requests that were abandoned. Those threads go on using engine and executor, so
+  // the process has to end without destroying either.
+  std::function<void()> cut_short;
 };
 
-class Engine : public CompletionSink {
+class Engine {
  public:
-  // All references outlive the engine.
+  // All references outlive the engine. `executor` is asked here what it can do.
   Engine(const EngineOptions& options, std::vector<Listener>& listeners, Executor& executor,
          SlotWriter slot, EngineEvents events);
-  ~Engine() override;
+  ~Engine();
 
   EventLoop& loop() { return loop_; }
 
-  // Serves until a drain is complete or Stop() was called. If requests were still being executed at
-  // a Stop, their threads go on using the engine's memory and the executor was not stopped: the
-  // process has to end without destroying either.
-  void Run();
-  // Engine thread. Closes the listeners, finishes what is in flight; Run() returns when it is done.
-  void Drain() { draining_ = true; }
-  // Engine thread. Run() returns at once; connections are cut.
-  void Stop() { stopped_ = true; }
+  // For executors.
+  void Begin();
+  // Handles what has happened until an exchange is to be executed, which it returns; null: all was
+  // handled. Waits for something to happen; where that blocks, `observer` (may be null) is told.
+  Exchange* Turn(WaitObserver* observer);
+  // Likewise without waiting. For a loop of another kind that watches loop().fd(): it has to be called
+  // until it returns null, and again when the descriptor is readable or at NextTurn().
+  Exchange* Poll();
+  [[nodiscard]] TimePoint NextTurn() const;
+  // A turn of a thread that executes nothing.
+  void TurnWithoutExecution();
+  // The application is through with it, and the thread that called it still leads.
+  void Complete(Exchange& exchange);
+  // Any thread, likewise where another thread leads now. The last touch of `exchange`.
+  void CompleteLater(Exchange& exchange);
+  // Drained or stopped: no more turns.
+  [[nodiscard]] bool finished() const {
+    return stopped_ || (draining_ && open_connections_ == abandoned_);
+  }
+  // After the last turn; cuts what is left of the connections. If the application is still being
+  // called, this is cut_short and does not return.
+  void End();
 
-  // Any thread.
-  void Completed(Exchange& exchange) override;
+  // Closes the listeners, and finishes what is in flight.
+  void Drain() { draining_ = true; }
+  // Finishes at once; connections are cut.
+  void Stop() { stopped_ = true; }
+  // Any thread. The request does not end: its client gets a 504 if it has got nothing yet, the
+  // connection is closed, and a drain does not wait for it.
+  void Abandon(std::uint64_t serial);
 
  private:
   friend class Acceptor;
@@ -98,15 +124,16 @@ class Engine : public CompletionSink {
 
   // For connections.
   [[nodiscard]] bool may_keep_alive() const { return keeps_alive_ && !draining_; }
-  // Runs the connection's complete request, or queues it while the executor is full. True: the
-  // response is complete already.
-  bool Dispatch(Connection& connection);
-  void Withdraw(Connection& connection);       // out of the queue: the client is gone
+  void Dispatch(Connection& connection);  // it has a complete request
+  void Withdraw(Connection& connection);  // and its client is gone
+  void Abandoned();                       // one of them: what executes it does not end
+  // Every place is taken by a call that does not end: nothing more is executed here.
+  [[nodiscard]] bool lost() const { return abandoned_ >= capacity_; }
   void ContinueLater(Connection& connection);  // it has more to do, but it is the others' turn
   void Closed(Connection& connection);
   // Executor's thread: a client takes the response slower than it is produced.
   void OutputShared(Connection& connection);
-  [[nodiscard]] bool on_engine_thread() const { return std::this_thread::get_id() == thread_; }
+  [[nodiscard]] std::uint64_t NextSerial() { return ++last_serial_; }
   // A connection was accepted and its request is not there yet, but most likely about to be: a place
   // is kept for it for a moment. False: not for this one. Otherwise ExpectNoMore() is to be called
   // with that moment when the request has come.
@@ -114,14 +141,13 @@ class Engine : public CompletionSink {
   void ExpectNoMore(std::uint64_t moment);
   void EndMoment();
 
-  [[nodiscard]] bool finished() const { return stopped_ || (draining_ && open_connections_ == 0); }
+  void RunTurn(Nanoseconds limit, WaitObserver* observer);
+  Exchange* NextExchange();
   void PrepareTurn();
   void BeginDrain();
-  bool Execute(Connection& connection);
   void EndExecution(Connection& connection);
   void Notify(std::vector<Connection*>& list, Connection& connection);
   void TakeNotices();
-  void RunWaiting();
   void RunReady();
   void Heartbeat();
   void CutConnections();
@@ -148,21 +174,20 @@ class Engine : public CompletionSink {
   std::vector<Connection*> free_;
   std::vector<Connection*> closed_;  // in this turn: still on the call stack, perhaps
   std::vector<Connection*> ready_;   // to be continued in the next turn
-  std::deque<Connection*> waiting_;  // have a complete request, the executor is full
+  std::deque<Connection*> waiting_;  // have a complete request
   int open_connections_ = 0;
-  int in_flight_ = 0;  // submitted and not completed
+  int abandoned_ = 0;  // of these: nobody waits for them any more
+  int in_flight_ = 0;  // being executed
   int expected_ = 0;  // accepted in this moment (kExpectationTime), and their requests not complete
   int unexpected_ = 0;  // the next connections that are not waited for
   std::uint64_t moment_ = 0;
   EventLoop::TimerId moment_timer_ = 0;
+  std::uint64_t last_serial_ = 0;
   std::uint64_t requests_done_ = 0;
   bool draining_ = false;
   bool drain_begun_ = false;
   bool stopped_ = false;
   TimePoint last_heartbeat_;
-
-  std::thread::id thread_;         // that runs the engine
-  Exchange* submitted_ = nullptr;  // while its Submit() runs and it is not completed
 
   // From other threads.
   std::mutex mutex_;

@@ -1,6 +1,7 @@
 #include "engine/exchange.h"
 
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <cassert>
@@ -12,7 +13,7 @@
 namespace gunid {
 namespace {
 
-constexpr int kRoomPollMs = 100;  // how often WaitForRoom looks at the client's progress
+constexpr int kRoomPollMs = 100;
 constexpr std::string_view kChunkEnd = "\r\n";
 constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
@@ -42,6 +43,7 @@ void Exchange::Start(const RequestHead& request, bool may_keep_alive) {
   may_keep_alive_ = may_keep_alive;
   head_sent_ = finished_ = failed_ = client_too_slow_ = false;
   output_shared_ = false;
+  answerer_.store(Answerer::kNobody, std::memory_order_relaxed);
   pending_since_.reset();
   scoreboard_entry_ = -1;
   output_.Clear();
@@ -54,6 +56,7 @@ std::unique_lock<std::mutex> Exchange::LockOutput() {
 }
 
 Exchange::WriteStatus Exchange::SendEarlyHints(const ResponseFields& fields) {
+  if (!BeginAnswer(Answerer::kApplication)) return WriteStatus::kClosed;
   auto lock = LockOutput();
   if (finished_ || failed_) return WriteStatus::kClosed;
   if (head_sent_ || request_->minor_version == 0) return WriteStatus::kOk;
@@ -64,7 +67,42 @@ Exchange::WriteStatus Exchange::SendEarlyHints(const ResponseFields& fields) {
   return status;
 }
 
+bool Exchange::BeginAnswer(Answerer by) {
+  Answerer before = answerer_.load(std::memory_order_acquire);
+  if (before == by) return true;
+  if (before == Answerer::kNobody &&
+      answerer_.compare_exchange_strong(before, by, std::memory_order_acq_rel,
+                                        std::memory_order_acquire)) {
+    return true;
+  }
+  if (by == Answerer::kApplication) failed_ = true;  // the engine only, and nothing is shared yet
+  return false;
+}
+
+void Exchange::Abandon() {
+  if (!BeginAnswer(Answerer::kEngine)) return;
+  ResponseHead head;
+  head.status = kAbandonedStatus;
+  head.status_line = std::to_string(head.status) + " " + std::string(ReasonPhrase(head.status));
+  head.headers = {{"Content-Type", "text/html; charset=utf-8"}};
+  const std::string page = ErrorPage(head.status, "");
+  std::string answer;
+  const bool head_request = request_->method == "HEAD";
+  EncodeHead(head,
+             {.head_request = head_request,
+              .minor_version = request_->minor_version,
+              .keep_alive = false,
+              .known_length = page.size()},
+             answer);
+  if (!head_request) answer += page;
+  // Nothing was sent before, so it fits, or the client is gone.
+  [[maybe_unused]] const ssize_t sent =
+      ::send(socket_, answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 void Exchange::SendHead(const ResponseHead& head, std::optional<std::uint64_t> known_length) {
+  head_sent_ = true;
+  if (!BeginAnswer(Answerer::kApplication)) return;
   ResponseContext context;
   context.head_request = request_->method == "HEAD";
   context.minor_version = request_->minor_version;
@@ -73,7 +111,6 @@ void Exchange::SendHead(const ResponseHead& head, std::optional<std::uint64_t> k
   const auto lock = LockOutput();
   encoded_ = EncodeHead(head, context, output_.queue());
   status_ = head.status;
-  head_sent_ = true;
 }
 
 Exchange::WriteStatus Exchange::Write(std::string_view chunk) {
@@ -120,7 +157,7 @@ Exchange::WriteStatus Exchange::ToStatus(Output::Progress progress,
   if (failed_) return WriteStatus::kClosed;
   const bool pending = progress != Output::Progress::kDone;
   NotePending(pending);
-  if (pending && !finished_ && !output_shared_ && connection_->executes_on_another_thread()) {
+  if (pending && executing_ && !finished_ && !output_shared_) {
     lock.lock();  // until the caller is through with the output
     output_shared_ = true;
     connection_->OutputShared();
@@ -133,7 +170,7 @@ void Exchange::NotePending(bool pending) {
   pending_since_ = pending ? std::optional(Clock().Now()) : std::nullopt;
 }
 
-bool Exchange::WaitForRoom(double timeout_s) {
+bool Exchange::WaitForRoom(double timeout_s, const std::function<bool()>& pause) {
   bool begun = false;
   TimePoint since = Clock().Now();
   std::uint64_t taken = 0;  // by then
@@ -154,10 +191,14 @@ bool Exchange::WaitForRoom(double timeout_s) {
         taken = output_.bytes_taken();
       }
     }
-    pollfd socket{socket_, POLLOUT, 0};
-    ::poll(&socket, 1, kRoomPollMs);
+    if (!pause()) return false;
     connection_->ClientKeptWaiting(Clock().Now() - now);
   }
+}
+
+void Exchange::WaitForSocket() const {
+  pollfd socket{socket_, POLLOUT, 0};
+  ::poll(&socket, 1, kRoomPollMs);
 }
 
 bool Exchange::FlushShared() {

@@ -2,26 +2,29 @@
 // sees of a connection.
 //
 // Ownership. An Exchange is a member of its Connection and is used again for each request on it.
-// Every field belongs to the engine thread until Executor::Submit, to the one executor thread that
-// runs it from then until it calls Executor's completion (python/executor_*.cc), and to the engine
-// thread again after that. Nothing is locked: the hand-over (a queue with a mutex, or the same
-// thread) orders the memory. While the exchange runs the engine does not read from the socket and
-// does not free the connection.
+// Every field belongs to the engine until Turn() returns it, to the one executor thread that runs it
+// from then until its Complete() or CompleteLater(), and to the engine again after that. Nothing is
+// locked: the hand-over (the same thread, leadership, or the mutex of notices) orders the memory.
+// While the exchange runs the engine does not read from the socket and does not free the connection.
 //
-//   field                    engine thread               executor thread
-//   request, body, peer      writes before Submit        reads
+//   field                    engine (leading thread)     executor thread
+//   request, body, peer      writes before it runs       reads
 //   output                   flushes after completion    writes
 //   framing, counters        reads after completion      writes
 //   draining (atomic)        writes at any time          reads when the head is sent
 //
 // One exception: what a client does not take at once has to go on its way while the application is
-// busy with the rest (PEP 3333, "Buffering and Streaming"). When a write leaves something pending
-// and the executor has a thread of its own, the output and `failed_` are shared with the engine
-// thread from then on (OutputShared), and guarded by a mutex until the completion.
+// busy with the rest (PEP 3333, "Buffering and Streaming"). When a write leaves something pending,
+// the output and `failed_` are shared with the engine from then on (OutputShared), and guarded by a
+// mutex until the completion.
+//
+// The other: a request that does not end is answered by the engine (Abandon), if the application has
+// not begun to answer: `answerer_` decides between the two.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -61,6 +64,9 @@ class Exchange {
   [[nodiscard]] const PeerAddress& peer() const { return *peer_; }
   [[nodiscard]] const ListenerAddress& listener() const { return *listener_; }
 
+  // Its number in this worker, from 1.
+  [[nodiscard]] std::uint64_t serial() const { return serial_; }
+
   // What a PROXY header said of the connection, or null.
   [[nodiscard]] const ProxyHeader* proxy() const { return proxy_; }
 
@@ -78,10 +84,13 @@ class Exchange {
   // Only as the first of the body: see can_send_file().
   [[nodiscard]] bool can_send_file() const { return !head_sent_ && !may_wait_to_write(); }
   WriteStatus SendFile(int file, off_t offset, std::uint64_t count);
-  // Blocks until there is room for more. False: the client is gone, or took less than
-  // kLeastRateToWaitFor for `timeout_s` (0: no limit): it holds up the application. The time does
-  // not count for the request's deadline. To be called without the GIL.
-  bool WaitForRoom(double timeout_s);
+  // After kFull. False: the client is gone, or took less than kLeastRateToWaitFor for `timeout_s` (0:
+  // no limit): it holds up the application. Otherwise there is room for more. Until then `pause` is
+  // called again and again: it waits for a moment, for example by WaitForSocket(), or returns false to
+  // give up. The time does not count for the request's deadline.
+  bool WaitForRoom(double timeout_s, const std::function<bool()>& pause);
+  // Blocks for a moment, or until the client has taken something.
+  void WaitForSocket() const;
   // The body is complete. A body shorter than its Content-Length closes the connection; see
   // shortfall().
   void Finish();
@@ -96,7 +105,10 @@ class Exchange {
   [[nodiscard]] bool may_wait_to_write() const { return output_shared_ || output_.has_file(); }
 
   [[nodiscard]] bool head_sent() const { return head_sent_; }  // SendHead was called
-  [[nodiscard]] int status() const { return status_; }
+  [[nodiscard]] int status() const {
+    return answerer_.load(std::memory_order_acquire) == Answerer::kEngine ? kAbandonedStatus
+                                                                          : status_;
+  }
   [[nodiscard]] BodyFraming framing() const { return encoded_.framing; }
   [[nodiscard]] std::uint64_t body_bytes() const {
     return body_bytes_;
@@ -109,20 +121,27 @@ class Exchange {
  private:
   friend class Connection;
 
-  // Engine thread: before Submit, and for an answer that the engine gives by itself. `request` is
+  static constexpr int kAbandonedStatus = 504;
+  enum class Answerer : std::uint8_t { kNobody, kApplication, kEngine };
+
+  // Engine: before it is executed, and for an answer that the engine gives by itself. `request` is
   // only borrowed.
   void Start(const RequestHead& request, bool may_keep_alive);
 
-  // Engine thread, while the executor runs and after OutputShared: writes what is pending. True if
-  // there is more to do at once.
+  // Engine, while the executor runs and after OutputShared: writes what is pending. True if there is
+  // more to do at once.
   bool FlushShared();
-  // Engine thread, likewise: the client takes nothing, or is gone.
+  // Engine, likewise: the client takes nothing, or is gone.
   void FailShared();
+  // Engine, while the executor runs: a 504 for the client, unless the application answers already.
+  void Abandon();
   struct Sending {
     std::optional<TimePoint> pending_since;
     std::uint64_t bytes_taken;
   };
   [[nodiscard]] Sending SharedSending();
+
+  bool BeginAnswer(Answerer by);  // false: the other one answers
 
   [[nodiscard]] std::unique_lock<std::mutex> LockOutput();
   void NotePending(bool pending);
@@ -147,12 +166,15 @@ class Exchange {
   int status_ = 0;
   std::uint64_t body_bytes_ = 0;
   std::uint64_t surplus_ = 0;
+  std::atomic<Answerer> answerer_{Answerer::kNobody};
+  bool executing_ = false;
   bool may_keep_alive_ = false;
   bool head_sent_ = false;
   bool finished_ = false;
   bool failed_ = false;                // close without ceremony
   bool client_too_slow_ = false;       // and drop what the system holds for the client
   std::atomic<bool> draining_{false};  // the worker retires: answer with Connection: close
+  std::uint64_t serial_ = 0;
   int scoreboard_entry_ = -1;
   Connection* connection_ = nullptr;  // that it is a member of
 };

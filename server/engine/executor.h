@@ -1,34 +1,35 @@
-// Where the application runs: inline on the engine's thread, or on threads of its own. The engine
-// knows only this.
+// Where the application runs: on the main thread, on threads, or in greenlets. An executor drives
+// the engine: it lets one thread at a time - the one that leads - run the engine's loop until an
+// exchange is to be executed, runs the application for it, and gives it back.
 #pragma once
 
-#include "base/event_loop.h"
-#include "engine/exchange.h"
+#include <cstdint>
+#include <functional>
 
 namespace gunid {
 
-// How an executor gives an exchange back. Implemented by the engine; from any thread.
-class CompletionSink {
- public:
-  virtual ~CompletionSink() = default;
-  // The executor's last touch of `exchange`, after Finish, Abort or SendError.
-  virtual void Completed(Exchange& exchange) = 0;
-};
+class Engine;
 
-class Executor : public WaitObserver {
+class Executor {
  public:
-  // Engine thread, before the first Submit.
-  virtual void Start(CompletionSink& sink) = 0;
-  // Engine thread. Runs the exchange now, or hands it to another thread; either way Completed() is
-  // called for it once.
-  virtual void Submit(Exchange& exchange) = 0;
-  // Engine thread. How many exchanges may be submitted and not yet completed; the engine accepts
-  // and submits no more.
+  virtual ~Executor() = default;
+  // Main thread. Engine::Begin, turns of the engine and calls of the application until the engine is
+  // finished, Engine::End. If calls are still running then, this does not return
+  // (EngineEvents::cut_short).
+  virtual void Run(Engine& engine) = 0;
+  // How many exchanges may be executed at a time; the engine accepts no more than that.
   [[nodiscard]] virtual int capacity() const = 0;
-  // Engine thread. Idle connections may be kept: false for the sync worker.
+  // Leading thread. A call could begin now: false while one waits for the others' Python (the GIL).
+  // The engine then leaves new connections to other workers, until a turn finds it true.
+  [[nodiscard]] virtual bool may_start() { return true; }
+  // Idle connections may be kept: false for the sync worker.
   [[nodiscard]] virtual bool keeps_alive() const = 0;
-  // Engine thread, when nothing is in flight any more: ends the threads.
-  virtual void Stop() = 0;
+  // Any thread. Raises gunid.RequestTimeout where the request `serial` is executed; nothing if it has
+  // ended.
+  virtual void Cancel(std::uint64_t serial) = 0;
+  // Any thread, after the engine has begun. See StacksWanted in ipc/spawn_protocol.h; false: this
+  // executor has no greenlets. Otherwise `written` is called on the main thread afterwards.
+  virtual bool WriteStacks(std::function<void()> /*written*/) { return false; }
 };
 
 }  // namespace gunid

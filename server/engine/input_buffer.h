@@ -1,6 +1,6 @@
 // The bytes that one connection has received and still needs: the head of the current message,
 // which stays contiguous, and what was not parsed yet. The memory comes from a pool while there is
-// something to hold: idle connections hold none. Engine thread.
+// something to hold: idle connections hold none. Leading thread.
 #pragma once
 
 #include <cassert>

@@ -1,6 +1,6 @@
 // Bytes to requests (RFC 9112): the request line by request_line.h, field lines by llhttp in strict
 // mode and what it lets pass by line_scanner.h, chunks by chunked_decoder.h. A pure function of the
-// bytes it is fed: no sockets, no clock. One parser per connection, on the engine's thread; it goes
+// bytes it is fed: no sockets, no clock. One parser per connection, on the leading thread; it goes
 // from request to request.
 //
 // The head must stay contiguous and in place while it is parsed and used, so the caller keeps it in

@@ -60,7 +60,7 @@ Result<std::optional<Packet>> MessageSocket::Receive() {
   } while (got < 0 && errno == EINTR);
   if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::optional<Packet>();
   if (got < 0) return Errno("cannot receive from another process");
-  if (got == 0) return Error{"closed"};
+  if (got == 0) return Error{kClosed};
   packet.bytes.resize(static_cast<std::size_t>(got));
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {

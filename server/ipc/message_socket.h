@@ -32,9 +32,10 @@ class MessageSocket {
 
   Status Send(const std::string& bytes, const std::vector<int>& fds = {});
   // A packet; nullopt where none is there yet (non-blocking only). An error with errno's text, or
-  // "closed" at EOF.
+  // kClosed at EOF.
   Result<std::optional<Packet>> Receive();
 
+  static constexpr char kClosed[] = "closed";
   static constexpr std::size_t kMaxBytes = 128 * 1024;
   static constexpr std::size_t kMaxFds = 64;
 

@@ -1,9 +1,14 @@
 #include "ipc/scoreboard.h"
 
+#include <pthread.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <new>
+#include <optional>
 
 namespace gunid {
 namespace {
@@ -14,19 +19,53 @@ std::size_t SizeFor(int slot_count) {
   return sizeof(ScoreboardHeader) + sizeof(ScoreboardSlot) * static_cast<std::size_t>(slot_count);
 }
 
-// A reader's copy of an entry's text; "" if the writer was at it.
-std::string ReadText(const InFlightEntry& entry) {
+// Acquire: a word of a later text comes with that text's sequence.
+template <std::size_t size>
+std::string LoadText(const SharedCounter (&from)[size]) {
+  std::uint64_t words[size];
+  for (std::size_t i = 0; i < size; ++i) words[i] = from[i].load(std::memory_order_acquire);
+  const char* text = reinterpret_cast<const char*>(words);
+  return {text, strnlen(text, sizeof words)};
+}
+
+// Release: see LoadText. Only the words that are used are written.
+template <std::size_t size>
+void StoreText(SharedCounter (&to)[size], std::string_view first, std::string_view second = {}) {
+  std::uint64_t words[size] = {};
+  char* const text = reinterpret_cast<char*>(words);
+  const std::size_t first_size = std::min(first.size(), sizeof words - 1);
+  std::memcpy(text, first.data(), first_size);
+  const std::size_t second_size = std::min(second.size(), sizeof words - 1 - first_size);
+  std::memcpy(text + first_size, second.data(), second_size);
+  const std::size_t used_words = (first_size + second_size) / sizeof words[0] + 1;
+  for (std::size_t i = 0; i < used_words; ++i) to[i].store(words[i], std::memory_order_release);
+}
+
+// A reader's copy of an entry that is taken, and that started before `started_before`; nothing but the
+// start if the writer was at it all the time.
+std::optional<RequestInFlight> ReadEntry(const InFlightEntry& entry, std::uint64_t started_before) {
+  std::uint64_t start_ns = 0;
   for (int attempt = 0; attempt < 3; ++attempt) {
     const std::uint64_t before = entry.sequence.load(std::memory_order_acquire);
-    std::uint64_t words[kInFlightWords];
-    // Acquire: a word of a later text comes with that text's sequence.
-    for (std::size_t i = 0; i < std::size(words); ++i)
-      words[i] = entry.text[i].load(std::memory_order_acquire);
-    if (before % 2 != 0 || entry.sequence.load(kRelaxed) != before) continue;
-    const char* text = reinterpret_cast<const char*>(words);
-    return {text, strnlen(text, sizeof words)};
+    // 0 while the entry is written: so it belongs to what follows, if the sequence stays.
+    start_ns = entry.start_ns.load(std::memory_order_acquire);
+    if (start_ns == 0 || start_ns >= started_before) return std::nullopt;
+    RequestInFlight request{
+        .start_ns = start_ns,
+        .serial = entry.serial.load(std::memory_order_acquire),
+        .thread = entry.thread.load(std::memory_order_acquire),
+        .thread_id = static_cast<int>(entry.thread_id.load(std::memory_order_acquire)),
+        .client = LoadText(entry.client),
+        .text = LoadText(entry.text)};
+    if (before % 2 == 0 && entry.sequence.load(kRelaxed) == before) return request;
   }
-  return {};
+  return RequestInFlight{.start_ns = start_ns};
+}
+
+// gettid() is a system call: once for each thread.
+std::uint64_t CurrentThreadId() {
+  static thread_local const auto id = static_cast<std::uint64_t>(gettid());
+  return id;
 }
 
 }  // namespace
@@ -85,15 +124,14 @@ int Scoreboard::InFlight(int index) {
   return static_cast<int>(slot(index).in_flight.load(kRelaxed));
 }
 
-std::vector<RequestInFlight> Scoreboard::Requests(int index) {
+std::vector<RequestInFlight> Scoreboard::Requests(int index, std::uint64_t started_before) {
   std::vector<RequestInFlight> requests;
   if (InFlight(index) == 0) return requests;
   for (const InFlightEntry& entry : slot(index).entries) {
-    const std::uint64_t start = entry.start_ns.load(std::memory_order_acquire);
-    if (start == 0) continue;
-    RequestInFlight request{start, ReadText(entry)};
-    // If the entry has been taken anew meanwhile, the text is that of another request.
-    if (entry.start_ns.load(kRelaxed) == start) requests.push_back(std::move(request));
+    // Entries are taken from the lowest, so the first that was never used ends the used part.
+    if (entry.sequence.load(kRelaxed) == 0) break;
+    auto request = ReadEntry(entry, started_before);
+    if (request) requests.push_back(std::move(*request));
   }
   return requests;
 }
@@ -104,7 +142,6 @@ void Scoreboard::Clear(int index) {
                                  &target.server_errors, &target.bytes_sent, &target.connections}) {
     counter->store(0, kRelaxed);
   }
-  // Entries are taken from the lowest, so the first that was never used ends the used part.
   for (InFlightEntry& entry : target.entries) {
     if (entry.sequence.load(kRelaxed) == 0) break;
     entry.start_ns.store(0, kRelaxed);
@@ -112,7 +149,7 @@ void Scoreboard::Clear(int index) {
   }
 }
 
-int SlotWriter::BeginRequest(std::string_view method, std::string_view path, std::uint64_t now_ns) {
+int SlotWriter::BeginRequest(const RequestStart& request) {
   Add(slot_->requests, 1);
   Add(slot_->in_flight, 1);
   int index = -1;
@@ -125,22 +162,20 @@ int SlotWriter::BeginRequest(std::string_view method, std::string_view path, std
   }
   if (index < 0) return index;
 
-  std::uint64_t words[kInFlightWords] = {};
-  char* text = reinterpret_cast<char*>(words);
-  const std::size_t method_size = std::min<std::size_t>(method.size(), 32);
-  const std::size_t path_size = std::min(path.size(), sizeof words - method_size - 2);
-  std::memcpy(text, method.data(), method_size);
-  text[method_size] = ' ';
-  std::memcpy(text + method_size + 1, path.data(), path_size);
-  const std::size_t used_words = (method_size + 1 + path_size) / sizeof words[0] + 1;
-
   InFlightEntry& entry = slot_->entries[index];
   const std::uint64_t sequence = entry.sequence.load(kRelaxed);
   entry.sequence.store(sequence + 1, kRelaxed);
-  for (std::size_t i = 0; i < used_words; ++i)
-    entry.text[i].store(words[i], std::memory_order_release);
+  entry.serial.store(request.serial, std::memory_order_release);
+  entry.thread.store(static_cast<std::uint64_t>(pthread_self()), std::memory_order_release);
+  entry.thread_id.store(CurrentThreadId(), std::memory_order_release);
+  StoreText(entry.client, request.client);
+  // A method is a word; one that is not is cut, so that there is a path.
+  std::array<char, 34> method;
+  const std::size_t length = request.method.copy(method.data(), method.size() - 1);
+  method[length] = ' ';
+  StoreText(entry.text, {method.data(), length + 1}, request.path);
   entry.sequence.store(sequence + 2, std::memory_order_release);
-  entry.start_ns.store(now_ns, std::memory_order_release);
+  entry.start_ns.store(request.now_ns, std::memory_order_release);
   return index;
 }
 

@@ -2,6 +2,7 @@
 // supervisor.
 #pragma once
 
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,9 +22,15 @@ struct SlotCounters {
   SlotCounters& operator+=(const SlotCounters& other);
 };
 
+// A request that a worker has handed to its application. The texts are "" if they were being written
+// just then.
 struct RequestInFlight {
   std::uint64_t start_ns = 0;
-  std::string text;  // "GET /path"; "" if it was being written just then
+  std::uint64_t serial = 0;
+  std::uint64_t thread = 0;  // as faulthandler names it
+  int thread_id = 0;         // as the system does
+  std::string client;        // "" for a Unix socket
+  std::string text;          // "GET /path"
 };
 
 class Scoreboard {
@@ -39,7 +46,9 @@ class Scoreboard {
   SlotCounters Counters(int index);
   std::uint64_t Heartbeat(int index);
   int InFlight(int index);
-  std::vector<RequestInFlight> Requests(int index);
+  // Those that started before `started_before`, in nanoseconds.
+  std::vector<RequestInFlight> Requests(
+      int index, std::uint64_t started_before = std::numeric_limits<std::uint64_t>::max());
   void Clear(int index);  // of a slot that no living worker owns
 
  private:
@@ -47,7 +56,16 @@ class Scoreboard {
   SharedMemory memory_;
 };
 
-// A worker's slot. Engine thread only: plain loads and stores, no locked instruction.
+// What is shown of a request that begins.
+struct RequestStart {
+  std::string_view method;
+  std::string_view path;
+  std::string_view client;
+  std::uint64_t serial = 0;
+  std::uint64_t now_ns = 0;
+};
+
+// A worker's slot. Leading thread only: plain loads and stores, no locked instruction.
 class SlotWriter {
  public:
   explicit SlotWriter(ScoreboardSlot& slot) : slot_(&slot) {}
@@ -56,8 +74,9 @@ class SlotWriter {
     slot_->heartbeat_ns.store(now_ns, std::memory_order_relaxed);
   }
   void ConnectionAccepted() { Add(slot_->connections, 1); }
-  // Returns the entry to hand to EndRequest, -1 if all are taken.
-  int BeginRequest(std::string_view method, std::string_view path, std::uint64_t now_ns);
+  // By the thread that is to run the request. Returns the entry to hand to EndRequest, -1 if all are
+  // taken.
+  int BeginRequest(const RequestStart& request);
   // By the thread that runs the request, between the two: that time is not the application's, and
   // is left out of its age.
   void PostponeRequest(int entry, std::uint64_t by_ns);

@@ -23,6 +23,9 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BootFailure, exit_code, message, traceback)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ForkRequest, worker_id, slot)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Forked, worker_id, pid)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RecycleWanted, reason)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorkerReady, stack_thread)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(CancelRequest, serial)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(AbandonRequest, serial)
 
 namespace {
 
@@ -31,10 +34,21 @@ std::string Dump(const Json& json) {
 }
 
 // In the order of Message's alternatives.
-constexpr std::array<std::string_view, std::variant_size_v<Message>> kTypes = {
-    "load_request", "settings_loaded", "listeners_opened", "zygote_ready",
-    "boot_failure", "fork_request",    "forked",           "go",
-    "worker_ready", "recycle_wanted",  "accepting_stopped"};
+constexpr std::array<std::string_view, std::variant_size_v<Message>> kTypes = {"load_request",
+                                                                               "settings_loaded",
+                                                                               "listeners_opened",
+                                                                               "zygote_ready",
+                                                                               "boot_failure",
+                                                                               "fork_request",
+                                                                               "forked",
+                                                                               "go",
+                                                                               "worker_ready",
+                                                                               "recycle_wanted",
+                                                                               "accepting_stopped",
+                                                                               "cancel_request",
+                                                                               "abandon_request",
+                                                                               "stacks_wanted",
+                                                                               "stacks_written"};
 
 template <std::size_t index>
 bool ReadAlternative(std::string_view type, const Json& json, std::optional<Message>& message) {

@@ -3,8 +3,10 @@
 //
 //   supervisor -> zygote   LoadRequest (first), ListenersOpened, ForkRequest...; EOF: exit
 //   zygote -> supervisor   SettingsLoaded, ZygoteReady, Forked..., or BootFailure and exit
-//   supervisor -> worker   Go, once the worker is its child; EOF: the supervisor is dead, exit
-//   worker -> supervisor   WorkerReady or BootFailure; RecycleWanted; AcceptingStopped
+//   supervisor -> worker   Go, once the worker is its child; CancelRequest, AbandonRequest,
+//                          StacksWanted; EOF: the supervisor is dead, exit
+//   worker -> supervisor   WorkerReady or BootFailure; RecycleWanted; AcceptingStopped;
+//                          StacksWritten
 #pragma once
 
 #include <cstdint>
@@ -22,6 +24,13 @@ namespace gunid {
 // Numbers at which an exec'ed zygote finds its descriptors.
 inline constexpr int kSpawnSocketFd = 3;
 inline constexpr int kScoreboardFd = 4;
+// A file in memory, of each zygote and worker its own, open for appending: there goes what is asked
+// for by kStackSignal, and with StacksWanted. The supervisor empties it before, and reads it after.
+inline constexpr int kStackFd = 5;
+
+// SIGRTMIN + this number: faulthandler writes the Python stacks of all threads to kStackFd, whatever
+// the process is doing.
+inline constexpr int kStackSignal = 2;
 
 struct LoadRequest {
   int generation = 0;
@@ -48,7 +57,7 @@ struct BootFailure {
   std::string traceback;  // the application's, "" if it is not to blame
 };
 
-// One descriptor travels beside: the worker's end of its channel.
+// Two descriptors travel beside: the worker's end of its channel, and its stack file.
 struct ForkRequest {
   int worker_id = 0;
   int slot = 0;  // of the scoreboard
@@ -60,7 +69,30 @@ struct Forked {
 };
 
 struct Go {};
-struct WorkerReady {};
+
+// `stack_thread`: gettid() of the thread that answers kStackSignal best: it would interrupt what the
+// others call in C.
+struct WorkerReady {
+  int stack_thread = 0;
+};
+
+// Requests are named by their serial in the worker. One that has ended meanwhile is ignored.
+
+// Raise gunid.RequestTimeout in the thread or greenlet that runs it.
+struct CancelRequest {
+  std::uint64_t serial = 0;
+};
+
+// It does not end: the client gets a 504, and a drain does not wait for it.
+struct AbandonRequest {
+  std::uint64_t serial = 0;
+};
+
+// Write the stacks of all greenlets to kStackFd, one block each like faulthandler's, headed
+// "Greenlet 0x... (request SERIAL) (most recent call first):". Answered by StacksWritten, unless the
+// worker has no greenlets or one of them holds up the others.
+struct StacksWanted {};
+struct StacksWritten {};
 
 // The worker wants to be replaced and goes on serving until it is told to drain.
 struct RecycleWanted {
@@ -72,7 +104,8 @@ struct RecycleWanted {
 struct AcceptingStopped {};
 
 using Message = std::variant<LoadRequest, SettingsLoaded, ListenersOpened, ZygoteReady, BootFailure,
-                             ForkRequest, Forked, Go, WorkerReady, RecycleWanted, AcceptingStopped>;
+                             ForkRequest, Forked, Go, WorkerReady, RecycleWanted, AcceptingStopped,
+                             CancelRequest, AbandonRequest, StacksWanted, StacksWritten>;
 
 std::string EncodeMessage(const Message& message);
 Result<Message> DecodeMessage(const std::string& bytes);

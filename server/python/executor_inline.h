@@ -1,30 +1,27 @@
-// The sync worker: the application runs on the engine's own thread, one request at a time, and
-// connections are closed after each response. The GIL is kept over the engine's non-blocking work
-// and given up only where its loop would block.
+// The sync worker: the application runs on the main thread, one request at a time, and connections
+// are closed after each response. A second thread, without Python, keeps the engine's loop going while
+// a request takes long.
 #pragma once
 
 #include "engine/executor.h"
+#include "python/request_timeout.h"
 #include "python/wsgi_call.h"
 
 namespace gunid {
 
-// Made, used and destroyed on the main thread with the GIL held.
+// Made, run and destroyed on the main thread with the GIL held.
 class InlineExecutor : public Executor {
  public:
   explicit InlineExecutor(WsgiCall& call) : call_(call) {}
 
-  void Start(CompletionSink& sink) override { sink_ = &sink; }
-  void Submit(Exchange& exchange) override;
+  void Run(Engine& engine) override;
   [[nodiscard]] int capacity() const override { return 1; }
   [[nodiscard]] bool keeps_alive() const override { return false; }
-  void Stop() override {}
-  void BeforeWait() override;
-  void AfterWait() override;
+  void Cancel(std::uint64_t serial) override { interrupt_.Interrupt(serial); }
 
  private:
   WsgiCall& call_;
-  CompletionSink* sink_ = nullptr;
-  PyThreadState* thread_state_ = nullptr;  // while the loop waits
+  MainThreadInterrupt interrupt_;
 };
 
 }  // namespace gunid

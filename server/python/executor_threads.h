@@ -1,46 +1,36 @@
-// The threaded worker (gthread): the application runs on N threads, the engine on the main thread
-// without the GIL.
+// The threaded worker (gthread): N calls of the application at a time, on N + 1 threads that take
+// turns at running the engine's loop (engine/leadership.h). The main thread only waits for them: to
+// Python it is a thread unlike the others, and a request must not meet it by chance.
 #pragma once
 
-#include <condition_variable>
-#include <deque>
-#include <mutex>
-#include <thread>
-#include <vector>
+#include <atomic>
 
 #include "engine/executor.h"
+#include "python/request_timeout.h"
 #include "python/wsgi_call.h"
 
 namespace gunid {
 
-// Made on the main thread with the GIL held. Between Start and Stop the main thread does not hold
-// it.
+// Made, run and destroyed on the main thread with the GIL held.
 class ThreadExecutor : public Executor {
  public:
-  ThreadExecutor(WsgiCall& call, int threads) : call_(call), thread_count_(threads) {}
+  class Caller;
 
-  void Start(CompletionSink& sink) override;
-  void Submit(Exchange& exchange) override;
-  [[nodiscard]] int capacity() const override { return thread_count_; }
+  ThreadExecutor(WsgiCall& call, int threads)
+      : call_(call), threads_(threads), interrupts_(threads + 1) {}
+
+  void Run(Engine& engine) override;
+  [[nodiscard]] int capacity() const override { return threads_; }
+  [[nodiscard]] bool may_start() override;
   [[nodiscard]] bool keeps_alive() const override { return true; }
-  void Stop() override;
-  void BeforeWait() override {}
-  void AfterWait() override {}
+  void Cancel(std::uint64_t serial) override;
 
  private:
-  void RunThread();
-  Exchange* Next();  // null when it is time to end; takes the GIL back
-
   WsgiCall& call_;
-  const int thread_count_;
-  CompletionSink* sink_ = nullptr;
-  PyThreadState* main_thread_state_ = nullptr;
-  std::vector<std::thread> threads_;
-
-  std::mutex mutex_;
-  std::condition_variable ready_;
-  std::deque<Exchange*> queue_;  // guarded by mutex_
-  bool stopping_ = false;        // guarded by mutex_
+  const int threads_;
+  ThreadInterrupts interrupts_;
+  std::atomic<int> waiting_for_gil_{0};     // threads that have a request to begin with
+  std::atomic<bool> start_refused_{false};  // because of them
 };
 
 }  // namespace gunid

@@ -12,6 +12,7 @@
 #include "python/py_ref.h"
 #include "python/py_text.h"
 #include "python/python_error.h"
+#include "python/request_timeout.h"
 
 namespace gunid {
 namespace {
@@ -157,6 +158,7 @@ Status InitializePython(const std::string& venv) {
   if (!venv.empty()) {
     if (Status status = CheckVenv(venv); !status) return status;
   }
+  RegisterGunidModule();
   PyPreConfig preconfig;
   PyPreConfig_InitPythonConfig(&preconfig);
   if (Status status = ToStatus(Py_PreInitialize(&preconfig)); !status) return status;
@@ -202,6 +204,18 @@ Status DumpStacksOnAbort(int fd) {
       faulthandler ? PyRef::Steal(PyObject_CallMethod(faulthandler.get(), "enable", "i", fd))
                    : PyRef();
   if (!result) return FetchError("cannot enable faulthandler", exit_code::kConfig);
+  return {};
+}
+
+Status DumpStacksOnSignal(int signal, int fd) {
+  const PyRef faulthandler = PyRef::Steal(PyImport_ImportModule("faulthandler"));
+  const PyRef function =
+      faulthandler ? PyRef::Steal(PyObject_GetAttrString(faulthandler.get(), "register")) : PyRef();
+  // register(signum, file, all_threads, chain)
+  const PyRef result = function ? PyRef::Steal(PyObject_CallFunction(function.get(), "iiOO", signal,
+                                                                     fd, Py_True, Py_False))
+                                : PyRef();
+  if (!result) return FetchError("cannot register faulthandler", exit_code::kConfig);
   return {};
 }
 

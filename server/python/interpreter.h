@@ -25,6 +25,10 @@ Status SetEnvironment(const std::vector<std::string>& raw_env);
 // SIGILL (faulthandler).
 Status DumpStacksOnAbort(int fd);
 
+// The same goes to `fd` when the process gets `signal`, and the process goes on: also while Python
+// waits in C, and whoever holds the GIL.
+Status DumpStacksOnSignal(int signal, int fd);
+
 // gc.disable() before, gc.collect() and gc.freeze() after an import that forked workers will share;
 // gc.enable() in the worker.
 void DisableGarbageCollection();

@@ -3,15 +3,14 @@
 #include <structmember.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <string_view>
-#include <thread>
 
 #include "http/field_syntax.h"
 #include "python/gil.h"
 #include "python/py_text.h"
 #include "python/python_error.h"
+#include "python/wsgi_call.h"
 
 namespace gunid {
 namespace {
@@ -19,7 +18,6 @@ namespace {
 // Some of it will most likely go to a temporary file.
 constexpr std::size_t kLargeWrite = 64 * 1024;
 constexpr std::size_t kLargestPart = 1024 * 1024;  // between two looks at what is pending
-constexpr std::chrono::milliseconds kWriterPoll(1);
 constexpr char kTooLate[] = "start_response was used after its request was over";
 constexpr char kWrittenTwice[] = "two threads wrote to the response at once";
 
@@ -147,7 +145,7 @@ bool WsgiResponse::SendEarlyHints(PyObject* headers) {
   if (ended_) return Raise(PyExc_RuntimeError, kTooLate);
   if (writing_) return Raise(PyExc_RuntimeError, kWrittenTwice);
   if (WaitForRoom()) Note(exchange_.SendEarlyHints(fields));
-  return true;
+  return PyErr_Occurred() == nullptr;
 }
 
 bool WsgiResponse::SendHead(std::optional<std::uint64_t> known_length) {
@@ -174,13 +172,17 @@ bool WsgiResponse::Write(PyObject* chunk, std::optional<std::uint64_t> known_len
   for (std::size_t done = 0; done < bytes.size() && WaitForRoom(); done += kLargestPart) {
     WritePart(bytes.substr(done, kLargestPart));
   }
-  return true;
+  return PyErr_Occurred() == nullptr;
 }
 
 bool WsgiResponse::WaitForRoom() {
   if (full_ && !closed_) {
-    const GilReleasedForWrite released(*this);
-    closed_ = !exchange_.WaitForRoom(write_timeout_s_);
+    writing_ = true;
+    const bool room = exchange_.WaitForRoom(options_.write_timeout_s,
+                                            [this] { return options_.wait_for_client(exchange_); });
+    writing_ = false;
+    if (PyErr_Occurred() != nullptr) return false;
+    closed_ = !room;
     full_ = false;
   }
   return !closed_;
@@ -207,10 +209,21 @@ bool WsgiResponse::SendFile(const FileRegion& file) {
 
 void WsgiResponse::EndWriting() {
   ended_ = true;
+  if (!writing_) return;
+  PyObject* type = nullptr;
+  PyObject* value = nullptr;
+  PyObject* traceback = nullptr;
+  PyErr_Fetch(&type, &value, &traceback);  // why the application has returned, perhaps
   while (writing_) {
-    const GilReleased released;
-    std::this_thread::sleep_for(kWriterPoll);
+    if (options_.wait_for_client(exchange_)) continue;
+    // The request was ended, which counts if nothing else did.
+    if (type != nullptr) {
+      PyErr_Clear();
+    } else {
+      PyErr_Fetch(&type, &value, &traceback);
+    }
   }
+  PyErr_Restore(type, value, traceback);
 }
 
 bool WsgiResponse::wants_more() const {

@@ -13,12 +13,15 @@
 
 namespace gunid {
 
-// What the application has said so far, and what of it has gone to the exchange. Lives on the stack
-// of one WsgiCall::Run; the functions that return false have set a Python exception.
+struct WsgiOptions;
+
+// What the application has said so far, and what of it has gone to the exchange. Lives as
+// long as one WsgiCall::Run, and not on a stack (python/executor_greenlets.h); the functions that return false have set a Python exception.
 class WsgiResponse {
  public:
-  WsgiResponse(Exchange& exchange, double write_timeout_s)
-      : exchange_(exchange), write_timeout_s_(write_timeout_s) {}
+  // `options` outlive the response.
+  WsgiResponse(Exchange& exchange, const WsgiOptions& options)
+      : exchange_(exchange), options_(options) {}
 
   // start_response(status, headers, exc_info): may be called again with an exc_info, as long as no
   // head was sent.
@@ -46,13 +49,14 @@ class WsgiResponse {
   [[nodiscard]] bool wants_more() const;
 
   // The application has returned: no further write() is let in, and one that another of its threads
-  // has under way is waited for. Before the exchange is finished.
+  // or greenlets has under way is waited for. Before the exchange is finished.
+  // A Python exception that was set stays; there may be one afterwards: the request was ended.
   void EndWriting();
 
  private:
   class GilReleasedForWrite;
 
-  bool WaitForRoom();  // false: closed
+  bool WaitForRoom();  // false: closed, or a Python exception is set
   void WritePart(std::string_view part);
   void Note(Exchange::WriteStatus status);
 
@@ -60,13 +64,13 @@ class WsgiResponse {
   [[nodiscard]] std::optional<std::uint64_t> DeclaredLength() const;
 
   Exchange& exchange_;
-  const double write_timeout_s_;
+  const WsgiOptions& options_;
   ResponseHead head_;
   bool started_ = false;
   bool closed_ = false;
-  bool full_ = false;     // wait for room before the next write
+  bool full_ = false;  // wait for room before the next write
   bool ended_ = false;
-  bool writing_ = false;  // a thread is in a write and has given up the GIL
+  bool writing_ = false;  // a thread is in a write, and others may run
 };
 
 // The callable that is the application's second argument. Each returns nothing with a Python

@@ -11,7 +11,9 @@
 #include "base/forked_child.h"
 #include "gunid/exit_codes.h"
 #include "python/file_wrapper.h"
+#include "python/gil.h"
 #include "python/python_error.h"
+#include "python/request_timeout.h"
 #include "python/start_response.h"
 #include "python/wsgi_environ.h"
 #include "python/wsgi_input.h"
@@ -23,8 +25,15 @@ std::string_view PathOf(const Exchange& exchange) {
   return exchange.request().TargetWithoutQuery();
 }
 
-void LogException(const Exchange& exchange) {
+// What it raised, which is cleared. True: it was RequestTimeout; the log has its stack already.
+bool LogException(const Exchange& exchange) {
+  if (PyErr_ExceptionMatches(RequestTimeoutType()) != 0) {
+    PyErr_Clear();
+    spdlog::warn("Request {} was ended", PathOf(exchange));
+    return true;
+  }
   spdlog::error("Error handling request {}\n{}", PathOf(exchange), FetchPythonError().traceback);
+  return false;
 }
 
 // A process that the application forked in its request and that comes back here has nothing to do
@@ -105,11 +114,19 @@ void Fail(Exchange& exchange, const WsgiResponse& response) {
     exchange.Abort();
     return;
   }
-  LogException(exchange);
-  exchange.SendError(500, "");  // aborts where a part of the response has gone out
+  // Aborts where a part of the response has gone out.
+  exchange.SendError(LogException(exchange) ? 504 : 500, "");
 }
 
 }  // namespace
+
+bool WaitForSocketWithoutGil(const Exchange& exchange) {
+  {
+    const GilReleased released;
+    exchange.WaitForSocket();
+  }
+  return LetInterruptsIn();
+}
 
 struct WsgiCall::Impl {
   PyRef application;
@@ -159,7 +176,7 @@ void WsgiCall::Impl::RunApplication(Exchange& exchange, WsgiResponse& response, 
   const bool sent = result && SendBody(result.get(), exchange, response);
   LeaveForkedChild();
   response.EndWriting();
-  if (sent) {
+  if (sent && PyErr_Occurred() == nullptr) {
     Succeed(exchange, response);
   } else {
     Fail(exchange, response);
@@ -180,7 +197,9 @@ Result<std::unique_ptr<WsgiCall>> WsgiCall::Create(PyRef application, const Wsgi
 }
 
 void WsgiCall::Run(Exchange& exchange) {
-  WsgiResponse response(exchange, impl_->options.write_timeout_s);
+  // Not on the stack: a greenlet's is elsewhere while another greenlet uses this response.
+  const auto on_heap = std::make_unique<WsgiResponse>(exchange, impl_->options);
+  WsgiResponse& response = *on_heap;
   const PyRef input = NewWsgiInput(impl_->input_type, exchange.body());
   const PyRef start_response =
       input ? NewStartResponse(impl_->start_response_type, response) : PyRef();

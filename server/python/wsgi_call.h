@@ -3,6 +3,7 @@
 // and released by Run only where it would block on the client.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "engine/exchange.h"
@@ -10,12 +11,17 @@
 
 namespace gunid {
 
+bool WaitForSocketWithoutGil(const Exchange& exchange);
+
 struct WsgiOptions {
   bool multithread = false;  // wsgi.multithread
   bool multiprocess =
       true;  // wsgi.multiprocess: a server that can be scaled live is never alone for sure
   bool sendfile = true;  // use sendfile for wsgi.file_wrapper
   double write_timeout_s = 30;
+  // Waits for a moment, or until the client has taken something, while others may run. GIL held.
+  // False with a Python exception set: the request was ended.
+  std::function<bool(const Exchange&)> wait_for_client = WaitForSocketWithoutGil;
   int errors_fd = 2;  // what wsgi.errors writes to; not owned
 };
 
@@ -28,7 +34,8 @@ class WsgiCall {
 
   // Runs the application for `exchange` and completes the response: Finish, Abort or SendError has
   // been called on return. Whatever the application raises (SystemExit, KeyboardInterrupt and
-  // RecursionError included) is logged with its traceback and costs one 500; nothing propagates.
+  // RecursionError included) is logged with its traceback and costs one 500, gunid.RequestTimeout
+  // one 504, unless the response is out already; nothing propagates.
   void Run(Exchange& exchange);
 
  private:

@@ -6,15 +6,10 @@
 #include <functional>
 #include <string>
 
-#include "gunid/control_api.h"
+#include "gunid/command.h"
 #include "gunid/reports.h"
 
 namespace gunid {
-
-struct Command {
-  CommandId id = CommandId::kStatus;
-  int workers = 0;  // of scale: already checked to be in kMinWorkers..kMaxWorkers
-};
 
 struct CommandResult {
   int http_status = 200;
@@ -27,7 +22,8 @@ class CommandSink {
  public:
   virtual ~CommandSink() = default;
   // From any thread. `done` is called exactly once, on the supervisor's loop thread; it must not
-  // block.
+  // block. Whoever asked may be gone by then, and nobody tells the supervisor: what it keeps for
+  // commands that may wait for ever (events) has to have a bound.
   virtual void Post(Command command, std::function<void(CommandResult)> done) = 0;
 };
 

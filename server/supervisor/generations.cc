@@ -37,10 +37,11 @@ void LogBootFailure(const std::string& what, const BootFailure& failure) {
                 failure.traceback);
 }
 
-Generations::Generations(EventLoop& loop, Reaper& reaper, WorkerSpawner& spawner, WorkerPool& pool,
-                         ZygoteProgram program, GenerationsObserver& observer)
+Generations::Generations(EventLoop& loop, Reaper& reaper, StackDump& stacks, WorkerSpawner& spawner,
+                         WorkerPool& pool, ZygoteProgram program, GenerationsObserver& observer)
     : loop_(loop),
       reaper_(reaper),
+      stacks_(stacks),
       spawner_(spawner),
       pool_(pool),
       program_(std::move(program)),
@@ -162,7 +163,7 @@ Status Generations::Apply(const Settings& settings) const {
 // Zygotes
 
 Status Generations::StartZygote(Generation& generation) {
-  auto zygote = ZygoteHandle::Start(loop_, reaper_, *this, program_, generation.number);
+  auto zygote = ZygoteHandle::Start(loop_, reaper_, stacks_, *this, program_, generation.number);
   if (!zygote) return zygote.error();
   generation.zygote = std::move(*zygote);
   generation.zygote->LimitBootTime(BootTimeout(program_.layers));
@@ -200,7 +201,7 @@ void Generations::ZygoteLoadedSettings(ZygoteHandle& zygote, const SettingsLoade
 void Generations::ZygoteBecameReady(ZygoteHandle& zygote) {
   const Generation* generation = GenerationOf(zygote);
   if (generation == nullptr) return;
-  spawner_.Register(zygote);
+  spawner_.Register(zygote, generation->settings.greenlets());
   if (generation == serving_.get()) return pool_.Tick();
   if (generation->settings.check_config && !serving_) return observer_.ConfigurationChecked();
   rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kZygoteReady);

@@ -31,8 +31,8 @@ class GenerationsObserver {
 
 class Generations : private ZygoteObserver {
  public:
-  Generations(EventLoop& loop, Reaper& reaper, WorkerSpawner& spawner, WorkerPool& pool,
-              ZygoteProgram program, GenerationsObserver& observer);
+  Generations(EventLoop& loop, Reaper& reaper, StackDump& stacks, WorkerSpawner& spawner,
+              WorkerPool& pool, ZygoteProgram program, GenerationsObserver& observer);
 
   // None may be under way.
   void StartRollout();
@@ -67,6 +67,7 @@ class Generations : private ZygoteObserver {
 
   EventLoop& loop_;
   Reaper& reaper_;
+  StackDump& stacks_;
   WorkerSpawner& spawner_;
   WorkerPool& pool_;
   const ZygoteProgram program_;

@@ -2,18 +2,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
+#include <map>
 
 #include "gunid/version.h"
+#include "supervisor/stack_text.h"
 
 namespace gunid {
 namespace {
-
-template <class Report>
-CommandResult ToResult(const Report& report) {
-  using nlohmann::json;
-  return {200, json(report).dump(-1, ' ', false, json::error_handler_t::replace)};
-}
 
 std::string Rfc3339(std::time_t seconds) {
   std::tm utc{};
@@ -55,6 +52,35 @@ std::vector<WorkerReport> ReportsOfWorkers(const ReportSource& source) {
   for (const auto& [id, worker] : source.pool.workers())
     reports.push_back(ReportOf(worker, source));
   return reports;
+}
+
+RequestReport ReportOf(const RequestInFlight& request, const WorkerHandle& worker, TimePoint now) {
+  const auto space = std::min(request.text.find(' '), request.text.size());
+  return {
+      .id = ToString(RequestId{worker.id, request.serial}),
+      .worker = worker.id,
+      .pid = worker.pid,
+      .thread = request.thread_id,
+      .method = request.text.substr(0, space),
+      .path = request.text.substr(std::min(space + 1, request.text.size())),
+      .client = request.client,
+      .age_s = SecondsSince(request.start_ns, now),
+  };
+}
+
+// Whose stack is whose: ids of requests by block. None where several requests share a thread, as
+// greenlets do.
+std::map<const StackBlock*, std::string> RequestsByStack(
+    const std::vector<StackBlock>& blocks, const std::vector<RequestInFlight>& requests,
+    int worker) {
+  std::map<const StackBlock*, std::string> ids;
+  for (const RequestInFlight& request : requests) {
+    const StackBlock* block = FindStack(blocks, request.serial, request.thread);
+    if (block == nullptr) continue;
+    const auto [entry, first] = ids.emplace(block, ToString(RequestId{worker, request.serial}));
+    if (!first) entry->second.clear();
+  }
+  return ids;
 }
 
 TotalsReport Totals(const ReportSource& source) {
@@ -114,6 +140,39 @@ CommandResult StatsDocument(const ReportSource& source) {
 
 CommandResult WorkersDocument(const ReportSource& source) {
   return ToResult(WorkersReport{ReportsOfWorkers(source)});
+}
+
+CommandResult RequestsDocument(const ReportSource& source,
+                               const std::function<RequestState(RequestId)>& state_of) {
+  RequestsReport report;
+  for (const auto& [id, worker] : source.pool.workers()) {
+    for (const RequestInFlight& request : source.scoreboard.Requests(worker.slot)) {
+      if (request.serial == 0) continue;  // it begins just now
+      RequestReport of_request = ReportOf(request, worker, source.now);
+      of_request.state = RequestStateName(state_of({id, request.serial}));
+      report.requests.push_back(std::move(of_request));
+    }
+  }
+  std::ranges::stable_sort(report.requests, std::greater(), &RequestReport::age_s);
+  return ToResult(report);
+}
+
+CommandResult StacksDocument(const WorkerHandle& worker, const DumpedStacks& stacks,
+                             Scoreboard& scoreboard) {
+  if (!stacks.missing.empty()) {
+    const std::string message =
+        "worker " + std::to_string(worker.id) + " has no Python stack: " + stacks.missing;
+    return ErrorResult(500, {"no_stack", message, ""});
+  }
+  StacksReport report{.worker = worker.id, .pid = worker.pid};
+  const auto blocks = ParseStacks(stacks.text);
+  const auto ids = RequestsByStack(blocks, scoreboard.Requests(worker.slot), worker.id);
+  for (const StackBlock& block : blocks) {
+    const auto id = ids.find(&block);
+    report.threads.push_back(
+        {.thread = block.name, .request = id != ids.end() ? id->second : "", .stack = block.stack});
+  }
+  return ToResult(report);
 }
 
 CommandResult OperationDocument(const ReportSource& source, const std::string& operation,

@@ -3,12 +3,15 @@
 #pragma once
 
 #include <ctime>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "ipc/scoreboard.h"
 #include "supervisor/command.h"
+#include "supervisor/request_watch.h"
+#include "supervisor/stack_dump.h"
 #include "supervisor/statistics.h"
 #include "supervisor/worker_pool.h"
 
@@ -34,9 +37,20 @@ struct ReportSource {
   TimePoint now;
 };
 
+// Bytes that are not UTF-8 are replaced.
+template <class Report>
+CommandResult ToResult(const Report& report) {
+  using nlohmann::json;
+  return {200, json(report).dump(-1, ' ', false, json::error_handler_t::replace)};
+}
+
 CommandResult StatusDocument(const ReportSource& source);
 CommandResult StatsDocument(const ReportSource& source);
 CommandResult WorkersDocument(const ReportSource& source);
+CommandResult RequestsDocument(const ReportSource& source,
+                               const std::function<RequestState(RequestId)>& state_of);
+CommandResult StacksDocument(const WorkerHandle& worker, const DumpedStacks& stacks,
+                             Scoreboard& scoreboard);
 CommandResult OperationDocument(const ReportSource& source, const std::string& operation,
                                 const std::string& message, TimePoint started);
 

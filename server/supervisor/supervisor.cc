@@ -16,7 +16,6 @@
 #include "base/log.h"
 #include "gunid/exit_codes.h"
 #include "gunid/version.h"
-#include "supervisor/request_deadline.h"
 
 namespace gunid {
 namespace {
@@ -24,7 +23,6 @@ namespace {
 // Slots for the largest number of workers, the replacements beside them, and retired ones that
 // still finish their requests.
 constexpr int kSlots = 2 * kMaxWorkers;
-constexpr Nanoseconds kRequestDeadlineCheck = std::chrono::milliseconds(500);
 
 const ErrorReport kStopping{"stopping", "the server is being stopped", ""};
 
@@ -34,6 +32,10 @@ std::string LowerCaseName(int signal) {
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return std::tolower(c); });
   return name;
+}
+
+std::string NameOf(const WorkerHandle& worker) {
+  return fmt::format("Worker {} (pid:{})", worker.id, worker.pid);
 }
 
 // $PWD where it is true: it keeps the symbolic link that a deploy switches to the next release.
@@ -62,8 +64,9 @@ Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard)
           {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD},
           [this](int signal) { OnSignal(signal); }),
       reaper_(loop_),
+      stacks_(loop_),
       scoreboard_(std::move(scoreboard)),
-      spawner_(loop_, reaper_,
+      spawner_(loop_, reaper_, stacks_,
                {.forked =
                     [this](int id, int pid) {
                       ++statistics_.workers_spawned;
@@ -74,13 +77,14 @@ Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard)
                 .message = [this](int id, const Message& message) { OnWorkerMessage(id, message); },
                 .exited = [this](int id, const std::string& exit) { pool_.Exited(id, exit); }}),
       pool_(clock_, spawner_, *this, kSlots),
-      generations_(loop_, reaper_, spawner_, pool_,
+      generations_(loop_, reaper_, stacks_, spawner_, pool_,
                    {.path = options_.worker_program,
                     .directory = StartDirectory(),
                     .layers = options_.layers,
                     .signal_mask = signals_.original_mask(),
                     .scoreboard_fd = scoreboard_.fd()},
-                   *this) {
+                   *this),
+      guard_(loop_, clock_, pool_, spawner_, scoreboard_, events_, statistics_) {
   facts_.started = clock_.Now();
   facts_.started_at = std::time(nullptr);
 }
@@ -89,7 +93,6 @@ Supervisor::~Supervisor() = default;
 
 int Supervisor::Run() {
   generations_.StartRollout();
-  CheckRequestDeadlines();
   while (!loop_.stopped()) {
     AfterTurn();
     if (!loop_.stopped()) loop_.RunOnce();
@@ -129,7 +132,10 @@ void Supervisor::ScaleBy(int difference) {
 
 void Supervisor::SetScale(int workers) {
   if (workers != pool_.wanted()) {
-    spdlog::info("Scaling from {} to {} workers", pool_.wanted(), workers);
+    const std::string message =
+        fmt::format("Scaling from {} to {} workers", pool_.wanted(), workers);
+    spdlog::info("{}", message);
+    events_.Add({.type = "scaled", .message = message});
     operations_.Fail(CommandId::kScale, 409, {"superseded", "another scale came in between", ""});
   }
   scaled_ = workers;
@@ -142,7 +148,9 @@ void Supervisor::Reload() {
 }
 
 void Supervisor::Stop(bool quick) {
-  stopping_ = true;
+  if (!std::exchange(stopping_, true)) {
+    events_.Add({.type = "stopping", .message = "The server is being stopped"});
+  }
   for (const CommandId id : {CommandId::kScale, CommandId::kReload, CommandId::kRestart}) {
     operations_.Fail(id, 503, kStopping);
   }
@@ -170,6 +178,14 @@ void Supervisor::Execute(const Command& command, Operations::Done done) {
       return done(StatsDocument(Source()));
     case CommandId::kWorkers:
       return done(WorkersDocument(Source()));
+    case CommandId::kRequests:
+      return done(RequestsDocument(Source(), [this](RequestId id) { return guard_.StateOf(id); }));
+    case CommandId::kEvents:
+      return ExecuteEvents(command.after, std::move(done));
+    case CommandId::kStack:
+      return ExecuteStack(command.worker, std::move(done));
+    case CommandId::kCancel:
+      return ExecuteCancel(command.request, std::move(done));
     case CommandId::kScale:
       return ExecuteScale(command.workers, std::move(done));
     case CommandId::kReload:
@@ -200,6 +216,42 @@ void Supervisor::ExecuteRestart(Operations::Done done) {
   pool_.Restart();
 }
 
+void Supervisor::ExecuteEvents(std::optional<std::uint64_t> after, Operations::Done done) {
+  if (!after) return done(ToResult(events_.All()));
+  events_.After(*after, std::move(done));
+}
+
+// `worker` is its id, or its pid.
+void Supervisor::ExecuteStack(int worker, Operations::Done done) {
+  const WorkerHandle* found = pool_.Find(worker);
+  if (found == nullptr) found = pool_.FindByPid(worker);
+  if (found == nullptr) {
+    const std::string message = "there is no worker with the id or pid " + std::to_string(worker);
+    return done(ErrorResult(404, {"no_such_worker", message, ""}));
+  }
+  const WorkerHandle asked = *found;
+  spawner_.DumpStacks(asked.id, [this, asked, done = std::move(done)](const DumpedStacks& stacks) {
+    done(StacksDocument(asked, stacks, scoreboard_));
+  });
+}
+
+void Supervisor::ExecuteCancel(RequestId id, Operations::Done done) {
+  const TimePoint started = clock_.Now();
+  guard_.Cancel(id, [this, id, started, done = std::move(done)](CancelOutcome outcome) {
+    const std::string request = "request " + ToString(id);
+    switch (outcome) {
+      case CancelOutcome::kNoSuchRequest:
+        return done(ErrorResult(404, {"no_such_request", "there is no " + request, ""}));
+      case CancelOutcome::kEnded:
+        return done(OperationDocument(Source(), "cancel", request + " has ended", started));
+      case CancelOutcome::kNotEnded:
+        const std::string message =
+            request + " does not end; worker " + std::to_string(id.worker) + " is being replaced";
+        return done(ErrorResult(500, {"not_ended", message, ""}));
+    }
+  });
+}
+
 // Why the workers cannot be replaced now.
 std::optional<CommandResult> Supervisor::RefusalToReplace() const {
   if (stopping_) return ErrorResult(503, kStopping);
@@ -225,8 +277,9 @@ Status Supervisor::FirstSettingsLoaded(const Settings& settings) {
   facts_.control_socket = *path;
   facts_.name = std::filesystem::path(*path).stem().string();
   spdlog::info("Control socket: {}", *path);
-  spdlog::info("Using worker: {}", settings.threaded() ? "gthread" : "sync");
+  spdlog::info("Using worker: {}", settings.worker_kind());
   pool_.SetWanted(static_cast<int>(settings.workers));
+  guard_.SetThresholds({settings.slow_request, settings.timeout});
   return {};
 }
 
@@ -242,6 +295,7 @@ void Supervisor::RolloutFailed(const BootFailure& failure) {
     pool_.Shutdown(true);
   } else {
     ++statistics_.reloads_failed;
+    events_.Add({.type = "reload_failed", .message = failure.message, .detail = failure.traceback});
     operations_.Fail(CommandId::kReload, 500,
                      {"reload_failed", failure.message, failure.traceback});
   }
@@ -249,14 +303,20 @@ void Supervisor::RolloutFailed(const BootFailure& failure) {
 
 void Supervisor::RolloutFinished() {
   const Generation& serving = *generations_.serving();
-  if (serving.number > 1) ++statistics_.reloads;
   facts_.last_error.clear();
   pool_.SetWanted(scaled_.value_or(static_cast<int>(serving.settings.workers)));
-  spdlog::info("Generation {} serves: {}", serving.number, WorkersAreReady(pool_.ready_count()));
+  guard_.SetThresholds({serving.settings.slow_request, serving.settings.timeout});
+  const std::string message =
+      fmt::format("Generation {} serves: {}", serving.number, WorkersAreReady(pool_.ready_count()));
+  spdlog::info("{}", message);
+  if (serving.number == 1) return;
+  ++statistics_.reloads;
+  events_.Add({.type = "reloaded", .message = message});
 }
 
 void Supervisor::ZygoteLost(const BootFailure& failure) {
   facts_.last_error = failure.message;
+  events_.Add({.type = "boot_failed", .message = failure.message, .detail = failure.traceback});
   FailOperations(failure);
 }
 
@@ -276,10 +336,25 @@ void Supervisor::OnWorkerMessage(int worker_id, const Message& message) {
 }
 
 void Supervisor::WorkerBecameReady(const WorkerHandle& worker) {
-  spdlog::debug("Worker {} (pid:{}) is ready", worker.id, worker.pid);
+  const std::string message = NameOf(worker) + " is ready";
+  spdlog::debug("{}", message);
+  events_.Add({.type = "worker_ready", .worker = worker.id, .pid = worker.pid, .message = message});
+}
+
+void Supervisor::WorkerHangs(const WorkerHandle& worker) {
+  spawner_.DumpStacks(worker.id, [this, id = worker.id](const DumpedStacks& stacks) {
+    pool_.Hangs(id, stacks.text);
+  });
 }
 
 void Supervisor::WorkerFailedToBoot(const WorkerHandle& worker, const BootFailure& failure) {
+  if (!stopping_) {
+    events_.Add({.type = "boot_failed",
+                 .worker = worker.id,
+                 .pid = worker.pid,
+                 .message = failure.message,
+                 .detail = failure.traceback});
+  }
   loop_.Post(
       [this, generation = worker.generation, failure] { OnBootFailure(generation, failure); });
 }
@@ -313,28 +388,18 @@ void Supervisor::WorkerCrashed(const WorkerHandle& worker, const std::string& ex
   });
 }
 
-void Supervisor::WorkerGone(const WorkerHandle& worker) {
+void Supervisor::WorkerGone(const WorkerHandle& worker, const std::string& exit) {
+  if (!exit.empty()) {
+    events_.Add({.type = "worker_exited",
+                 .worker = worker.id,
+                 .pid = worker.pid,
+                 .message = fmt::format("{} {}; reason: {}", NameOf(worker), exit,
+                                        StopReasonName(worker.reason))});
+  }
   ++statistics_.workers_exited;
   statistics_.of_gone_workers += scoreboard_.Counters(worker.slot);
   scoreboard_.Clear(worker.slot);
   spawner_.Forget(worker.id);
-}
-
-void Supervisor::CheckRequestDeadlines() {
-  loop_.RunAfter(kRequestDeadlineCheck, [this] { CheckRequestDeadlines(); });
-  const double timeout_s = generations_.settings().timeout;
-  const TimePoint now = clock_.Now();
-  std::vector<int> stuck;
-  for (const auto& [id, worker] : pool_.workers()) {
-    if (worker.state != WorkerState::kReady && worker.state != WorkerState::kDraining) continue;
-    const auto overdue = FindOverdue(scoreboard_.Requests(worker.slot), now, timeout_s);
-    if (!overdue) continue;
-    spdlog::critical("WORKER TIMEOUT (pid:{}): {} has run for {:.1f} s, timeout is {:g} s",
-                     worker.pid, overdue->text, overdue->age_s, timeout_s);
-    ++statistics_.timeouts;
-    stuck.push_back(id);
-  }
-  for (const int id : stuck) pool_.Stuck(id);
 }
 
 // The loop
@@ -346,6 +411,8 @@ void Supervisor::AfterTurn() {
     operations_.Finish(CommandId::kStop, [this](TimePoint started) {
       return OperationDocument(Source(), "stop", "the server has stopped", started);
     });
+    guard_.Look();
+    events_.FailWaiters(503, kStopping);
     return loop_.Stop();
   }
   const auto finish = [this](CommandId id, const std::string& operation,

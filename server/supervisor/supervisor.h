@@ -16,10 +16,12 @@
 #include "base/event_loop.h"
 #include "base/signal_source.h"
 #include "supervisor/command.h"
+#include "supervisor/event_log.h"
 #include "supervisor/generations.h"
 #include "supervisor/operations.h"
 #include "supervisor/pid_file.h"
 #include "supervisor/report.h"
+#include "supervisor/request_guard.h"
 
 namespace gunid {
 
@@ -49,6 +51,9 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   void ExecuteScale(int workers, Operations::Done done);
   void ExecuteReload(Operations::Done done);
   void ExecuteRestart(Operations::Done done);
+  void ExecuteEvents(std::optional<std::uint64_t> after, Operations::Done done);
+  void ExecuteStack(int worker, Operations::Done done);
+  void ExecuteCancel(RequestId id, Operations::Done done);
   [[nodiscard]] std::optional<CommandResult> RefusalToReplace() const;
   void ScaleBy(int difference);
   void SetScale(int workers);
@@ -65,9 +70,10 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
 
   // PoolObserver
   void WorkerBecameReady(const WorkerHandle& worker) override;
+  void WorkerHangs(const WorkerHandle& worker) override;
   void WorkerFailedToBoot(const WorkerHandle& worker, const BootFailure& failure) override;
   void WorkerCrashed(const WorkerHandle& worker, const std::string& exit) override;
-  void WorkerGone(const WorkerHandle& worker) override;
+  void WorkerGone(const WorkerHandle& worker, const std::string& exit) override;
 
   void OnWorkerMessage(int worker_id, const Message& message);
   void FailOperations(const BootFailure& failure);
@@ -76,7 +82,6 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   // ended, the next timer.
   void AfterTurn();
   void ArmPoolTimer();
-  void CheckRequestDeadlines();
 
   [[nodiscard]] std::string StateName() const;
   ReportSource Source();
@@ -86,17 +91,20 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   EventLoop loop_;
   SignalSource signals_;
   Reaper reaper_;
+  StackDump stacks_;
   Scoreboard scoreboard_;
+  EventLog events_;
+  Statistics statistics_;
   WorkerSpawner spawner_;
   WorkerPool pool_;
   Generations generations_;
+  RequestGuard guard_;
   PidFile pid_file_;
 
   bool reload_wanted_ = false;  // by SIGHUP; starts when nothing else replaces workers
   std::optional<int> scaled_;   // by command or signal; overrides the settings' workers
 
   Operations operations_;
-  Statistics statistics_;
   ServerFacts facts_;
   EventLoop::TimerId pool_timer_ = 0;
   bool stopping_ = false;

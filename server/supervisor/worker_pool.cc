@@ -77,9 +77,12 @@ void WorkerPool::CancelRestart() {
 
 void WorkerPool::Recycle(int worker_id, StopReason reason) {
   const auto found = workers_.find(worker_id);
-  if (found == workers_.end() || !Staying(found->second)) return;
-  found->second.recycle = true;
-  Expire(found->second, reason);
+  if (found == workers_.end()) return;
+  WorkerHandle& worker = found->second;
+  if (reason == StopReason::kTimeout) worker.reason = reason;
+  if (!Staying(worker)) return;
+  if (worker.recycle != StopReason::kTimeout) worker.recycle = reason;
+  Expire(worker, reason);
   Reconcile();
 }
 
@@ -102,7 +105,7 @@ void WorkerPool::ForkFailed(int worker_id, const BootFailure& failure) {
   const auto found = workers_.find(worker_id);
   if (found == workers_.end() || found->second.state == WorkerState::kGone) return;
   Apply(found->second, WorkerEvent::kForkFailed, failure);
-  Remove(worker_id);
+  Remove(worker_id, "");
   Reconcile();
 }
 
@@ -124,7 +127,9 @@ void WorkerPool::AcceptingStopped(int worker_id) {
   if (found == workers_.end()) return;
   WorkerHandle& worker = found->second;
   worker.accepting = false;
-  if (worker.state == WorkerState::kReady) worker.reason = StopReason::kOperator;
+  if (worker.state == WorkerState::kReady && worker.reason != StopReason::kTimeout) {
+    worker.reason = StopReason::kOperator;
+  }
   Apply(worker, WorkerEvent::kDrains);
   Reconcile();
 }
@@ -132,8 +137,16 @@ void WorkerPool::AcceptingStopped(int worker_id) {
 void WorkerPool::Stuck(int worker_id) {
   const auto found = workers_.find(worker_id);
   if (found == workers_.end()) return;
-  found->second.reason = StopReason::kTimeout;
   Apply(found->second, WorkerEvent::kStuck);
+}
+
+void WorkerPool::Hangs(int worker_id, const std::string& stacks) {
+  const auto found = workers_.find(worker_id);
+  if (found == workers_.end()) return;
+  BootFailure failure =
+      BootFailureBefore(found->second, "did not become ready within boot_timeout");
+  failure.traceback = CutToFit(stacks);
+  Apply(found->second, WorkerEvent::kHangs, failure);
   Reconcile();
 }
 
@@ -147,7 +160,7 @@ void WorkerPool::Exited(int worker_id, const std::string& exit) {
   spdlog::log(unexpected ? spdlog::level::err : spdlog::level::info,
               "Worker (pid:{}) {}; reason: {}", worker.pid, exit, StopReasonName(worker.reason));
   if (unexpected) observer_.WorkerCrashed(worker, exit);
-  Remove(worker_id);
+  Remove(worker_id, exit);
   Reconcile();
 }
 
@@ -156,8 +169,7 @@ void WorkerPool::Tick() {
   for (auto& [id, worker] : workers_) {
     if (!worker.deadline || *worker.deadline > now) continue;
     worker.deadline.reset();
-    Apply(worker, WorkerEvent::kDeadline,
-          BootFailureBefore(worker, "did not become ready within boot_timeout"));
+    Apply(worker, WorkerEvent::kDeadline);
   }
   Reconcile();
 }
@@ -174,6 +186,12 @@ std::optional<TimePoint> WorkerPool::NextTick() const {
 const WorkerHandle* WorkerPool::Find(int worker_id) const {
   const auto found = workers_.find(worker_id);
   return found == workers_.end() ? nullptr : &found->second;
+}
+
+const WorkerHandle* WorkerPool::FindByPid(int pid) const {
+  const auto found = std::find_if(workers_.begin(), workers_.end(),
+                                  [pid](const auto& entry) { return entry.second.pid == pid; });
+  return pid == 0 || found == workers_.end() ? nullptr : &found->second;
 }
 
 int WorkerPool::ready_count() const {
@@ -212,9 +230,6 @@ void WorkerPool::Act(WorkerHandle& worker, WorkerAction action, const BootFailur
     case WorkerAction::kSendQuit:
       spawner_.SendSignal(worker, SIGQUIT);
       break;
-    case WorkerAction::kSendAbort:
-      spawner_.SendSignal(worker, SIGABRT);
-      break;
     case WorkerAction::kSendKill:
       spawner_.SendSignal(worker, SIGKILL);
       break;
@@ -229,6 +244,9 @@ void WorkerPool::Act(WorkerHandle& worker, WorkerAction action, const BootFailur
       break;
     case WorkerAction::kDisarm:
       worker.deadline.reset();
+      break;
+    case WorkerAction::kDumpStacks:
+      observer_.WorkerHangs(worker);
       break;
     case WorkerAction::kReportReady:
       if (worker.generation == next_generation_) next_proven_ = true;
@@ -260,8 +278,8 @@ void WorkerPool::Expire(WorkerHandle& worker, StopReason reason) {
 void WorkerPool::Unexpire() {
   for (auto& [id, worker] : workers_) {
     if (!Staying(worker)) continue;
-    worker.expiring = worker.recycle;
-    worker.reason = worker.recycle ? StopReason::kMaxRequests : StopReason::kNone;
+    worker.expiring = worker.recycle != StopReason::kNone;
+    worker.reason = worker.recycle;
   }
 }
 
@@ -307,9 +325,9 @@ void WorkerPool::Spawn(int generation, bool surge) {
   spawner_.Fork(workers_.emplace(id, std::move(worker)).first->second);
 }
 
-void WorkerPool::Remove(int worker_id) {
+void WorkerPool::Remove(int worker_id, const std::string& exit) {
   const auto found = workers_.find(worker_id);
-  observer_.WorkerGone(found->second);
+  observer_.WorkerGone(found->second, exit);
   free_slots_.insert(found->second.slot);
   workers_.erase(found);
 }

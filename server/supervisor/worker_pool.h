@@ -25,9 +25,10 @@ struct WorkerHandle {
   int generation = 0;
   int pid = 0;  // 0 until the zygote named it
   WorkerState state = WorkerState::kSpawning;
-  bool surge = false;                     // started beside a worker that is to be replaced
-  bool expiring = false;                  // serves until a replacement is ready
-  bool recycle = false;                   // over a limit: expiring whatever becomes of a rollout
+  bool surge = false;     // started beside a worker that is to be replaced
+  bool expiring = false;  // serves until a replacement is ready
+  // Over a limit of its own: it is expiring whatever becomes of a rollout.
+  StopReason recycle = StopReason::kNone;
   bool accepting = true;                  // new connections may reach it
   StopReason reason = StopReason::kNone;  // why it goes or is to be replaced
   TimePoint created{};
@@ -52,12 +53,15 @@ class PoolObserver {
  public:
   virtual ~PoolObserver() = default;
   virtual void WorkerBecameReady(const WorkerHandle& worker) = 0;
+  // It is over its boot deadline: call Hangs() when its stacks were dumped.
+  virtual void WorkerHangs(const WorkerHandle& worker) = 0;
   // Could not be forked, died or gave up before it was ready, or was too slow.
   virtual void WorkerFailedToBoot(const WorkerHandle& worker, const BootFailure& failure) = 0;
   // Died while it was ready, and nobody had told it to. `exit` as DescribeExit.
   virtual void WorkerCrashed(const WorkerHandle& worker, const std::string& exit) = 0;
   // The process is gone and its slot is about to be free again: read its last counters now.
-  virtual void WorkerGone(const WorkerHandle& worker) = 0;
+  // `exit` as DescribeExit, "" if there was no process.
+  virtual void WorkerGone(const WorkerHandle& worker, const std::string& exit) = 0;
 };
 
 class WorkerPool {
@@ -77,6 +81,8 @@ class WorkerPool {
   void Restart();
   // Keeps those that Restart has not replaced yet.
   void CancelRestart();
+  // It is over a limit: it serves until a replacement is ready. For kTimeout the reason counts also
+  // where it goes anyway.
   void Recycle(int worker_id, StopReason reason);
   // No workers are wanted any more. Quick: they are not given the time to finish their requests.
   void Shutdown(bool quick);
@@ -87,7 +93,9 @@ class WorkerPool {
   void Ready(int worker_id);
   void BootFailed(int worker_id, const BootFailure& failure);
   void AcceptingStopped(int worker_id);  // it drains, told by us or by somebody else
-  void Stuck(int worker_id);             // a request is over its deadline
+  void Stuck(int worker_id);             // it drains, and its event loop stands still
+  // After PoolObserver::WorkerHangs: `stacks` are those it was hanging in, "" if nobody knows.
+  void Hangs(int worker_id, const std::string& stacks);
   void Exited(int worker_id, const std::string& exit);
   void Tick();  // deadlines have passed, or the spawner can fork again
 
@@ -97,6 +105,7 @@ class WorkerPool {
   // State.
   [[nodiscard]] const std::map<int, WorkerHandle>& workers() const { return workers_; }
   [[nodiscard]] const WorkerHandle* Find(int worker_id) const;
+  [[nodiscard]] const WorkerHandle* FindByPid(int pid) const;
   [[nodiscard]] int wanted() const { return wanted_; }
   [[nodiscard]] int generation() const { return generation_; }
   // A rollout is under way: not all workers that serve are of the generation that was asked for.
@@ -122,7 +131,7 @@ class WorkerPool {
   // Compares what is with what is wanted and starts or retires workers.
   void Reconcile();
   void Spawn(int generation, bool surge);
-  void Remove(int worker_id);
+  void Remove(int worker_id, const std::string& exit);
   void Arm(WorkerHandle& worker, double seconds);
   [[nodiscard]] int FillGeneration() const;
   [[nodiscard]] static bool Staying(const WorkerHandle& worker);

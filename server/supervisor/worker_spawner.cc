@@ -9,17 +9,24 @@
 
 namespace gunid {
 
-// The supervisor's end of one worker's channel. The other end sees EOF when the supervisor is gone.
+// The supervisor's end of one worker's channel, which sees EOF when the supervisor is gone, and the
+// worker's stack file.
 class WorkerChannel : public EventHandler {
  public:
-  WorkerChannel(EventLoop& loop, MessageSocket socket,
+  WorkerChannel(EventLoop& loop, MessageSocket socket, StackFile stacks, bool greenlets,
                 std::function<void(const Message&)> on_message)
-      : loop_(loop), socket_(std::move(socket)), on_message_(std::move(on_message)) {
+      : loop_(loop),
+        socket_(std::move(socket)),
+        stacks_(std::move(stacks)),
+        greenlets_(greenlets),
+        on_message_(std::move(on_message)) {
     loop_.Add(socket_.fd(), EPOLLIN, this);
   }
   ~WorkerChannel() override { Close(); }
 
-  void SendGo() { static_cast<void>(socket_.Send(EncodeMessage(Go{}))); }
+  Status Send(const Message& message) {
+    return socket_ ? socket_.Send(EncodeMessage(message)) : Status();
+  }
 
   void ReceiveAll() {
     while (socket_) {
@@ -27,12 +34,25 @@ class WorkerChannel : public EventHandler {
       if (!packet) return Close();
       if (!*packet) return;
       if (auto message = DecodeMessage((*packet)->bytes)) {
+        if (const auto* ready = std::get_if<WorkerReady>(&*message)) {
+          stack_thread_ = ready->stack_thread;
+        }
         on_message_(*message);
       } else {
         spdlog::error("message of a worker: {}", message.error().message);
       }
     }
   }
+
+  DumpTarget Target() {
+    DumpTarget target{.pid = pid, .thread = stack_thread_, .file = &stacks_};
+    if (greenlets_) {
+      target.ask_for_greenlets = [this] { static_cast<void>(Send(StacksWanted{})); };
+    }
+    return target;
+  }
+
+  int pid = 0;  // of the worker, once it is known; 0 again when it was collected
 
  private:
   void OnEvents(std::uint32_t /*events*/) override { ReceiveAll(); }
@@ -41,23 +61,27 @@ class WorkerChannel : public EventHandler {
     socket_.Close();
   }
 
+  int stack_thread_ = 0;  // see WorkerReady
   EventLoop& loop_;
   MessageSocket socket_;
-  std::function<void(const Message&)> on_message_;
+  const StackFile stacks_;
+  const bool greenlets_;
+  const std::function<void(const Message&)> on_message_;
 };
 
-WorkerSpawner::WorkerSpawner(EventLoop& loop, Reaper& reaper, SpawnerEvents events)
-    : loop_(loop), reaper_(reaper), events_(std::move(events)) {}
+WorkerSpawner::WorkerSpawner(EventLoop& loop, Reaper& reaper, StackDump& stacks,
+                             SpawnerEvents events)
+    : loop_(loop), reaper_(reaper), stacks_(stacks), events_(std::move(events)) {}
 
 WorkerSpawner::~WorkerSpawner() = default;
 
-void WorkerSpawner::Register(ZygoteHandle& zygote) {
-  zygotes_[zygote.generation()] = &zygote;
+void WorkerSpawner::Register(ZygoteHandle& zygote, bool greenlets) {
+  zygotes_[zygote.generation()] = {&zygote, greenlets};
 }
 
 void WorkerSpawner::Unregister(ZygoteHandle& zygote, const BootFailure& failure) {
   const auto registered = zygotes_.find(zygote.generation());
-  if (registered == zygotes_.end() || registered->second != &zygote) return;
+  if (registered == zygotes_.end() || registered->second.handle != &zygote) return;
   zygotes_.erase(registered);
   for (auto entry = unanswered_.begin(); entry != unanswered_.end();) {
     const auto [worker_id, generation] = *entry;
@@ -75,14 +99,17 @@ void WorkerSpawner::Unregister(ZygoteHandle& zygote, const BootFailure& failure)
 
 bool WorkerSpawner::CanFork(int generation) const {
   const auto found = zygotes_.find(generation);
-  return found != zygotes_.end() && found->second->ready();
+  return found != zygotes_.end() && found->second.handle->ready();
 }
 
 void WorkerSpawner::Fork(const WorkerHandle& worker) {
   const int id = worker.id;
+  const RegisteredZygote& zygote = zygotes_.at(worker.generation);
   auto pair = MessageSocket::Pair();
+  auto stacks = StackFile::Create();
   Status asked = pair ? Status() : Status(pair.error());
-  if (asked) asked = zygotes_.at(worker.generation)->Fork({id, worker.slot}, pair->second.fd());
+  if (asked && !stacks) asked = stacks.error();
+  if (asked) asked = zygote.handle->Fork({id, worker.slot}, pair->second.fd(), stacks->fd());
   if (!asked) {
     loop_.Post([this, id, message = asked.error().message] {
       events_.fork_failed(id, {exit_code::kConfig, "cannot start a worker: " + message, ""});
@@ -92,19 +119,17 @@ void WorkerSpawner::Fork(const WorkerHandle& worker) {
   reaper_.ForkStarted();
   unanswered_[id] = worker.generation;
   channels_[id] = std::make_unique<WorkerChannel>(
-      loop_, std::move(pair->first),
-      [this, id](const Message& message) { events_.message(id, message); });
+      loop_, std::move(pair->first), std::move(*stacks), zygote.greenlets,
+      [this, id](const Message& message) { OnMessage(id, message); });
 }
 
 void WorkerSpawner::Answer(const Forked& forked) {
   const int id = forked.worker_id;
   if (unanswered_.erase(id) == 0) return;
   if (forked.pid > 0) {
-    reaper_.Watch(forked.pid, [this, id](int status) {
-      const auto channel = channels_.find(id);
-      if (channel != channels_.end()) channel->second->ReceiveAll();  // its last words come first
-      events_.exited(id, DescribeExit(status));
-    });
+    channels_.at(id)->pid = forked.pid;
+    reaper_.Watch(forked.pid,
+                  [this, id, pid = forked.pid](int status) { OnExit(id, pid, status); });
     reaper_.ForkEnded();
     events_.forked(id, forked.pid);
   } else {
@@ -113,13 +138,47 @@ void WorkerSpawner::Answer(const Forked& forked) {
   }
 }
 
+void WorkerSpawner::OnMessage(int worker_id, const Message& message) {
+  if (std::holds_alternative<StacksWritten>(message)) {
+    stacks_.Written(channels_.at(worker_id)->pid);
+  } else {
+    events_.message(worker_id, message);
+  }
+}
+
+void WorkerSpawner::OnExit(int worker_id, int pid, int status) {
+  stacks_.Gone(pid);
+  const auto channel = channels_.find(worker_id);
+  if (channel != channels_.end()) {
+    channel->second->pid = 0;
+    channel->second->ReceiveAll();  // its last words come first
+  }
+  events_.exited(worker_id, DescribeExit(status));
+}
+
 void WorkerSpawner::Forget(int worker_id) {
   channels_.erase(worker_id);
 }
 
 void WorkerSpawner::SendGo(const WorkerHandle& worker) {
-  const auto channel = channels_.find(worker.id);
-  if (channel != channels_.end()) channel->second->SendGo();
+  Send(worker.id, Go{});
+}
+
+void WorkerSpawner::Send(int worker_id, const Message& message) {
+  const auto channel = channels_.find(worker_id);
+  if (channel == channels_.end()) return;
+  if (Status sent = channel->second->Send(message); !sent) {
+    spdlog::debug("worker {}: {}", worker_id, sent.error().message);
+  }
+}
+
+void WorkerSpawner::DumpStacks(int worker_id, StackDump::Done done) {
+  const auto channel = channels_.find(worker_id);
+  if (channel == channels_.end() || channel->second->pid == 0) {
+    loop_.Post([done = std::move(done)] { done({.missing = "the process is gone"}); });
+  } else {
+    stacks_.Start(channel->second->Target(), std::move(done));
+  }
 }
 
 void WorkerSpawner::SendSignal(const WorkerHandle& worker, int signal) {

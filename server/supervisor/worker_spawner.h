@@ -1,12 +1,13 @@
 // How the pool's workers become processes: asks the zygote of their generation for a fork, holds
-// the supervisor's end of each worker's channel, and tells the pool what comes of it. Supervisor's
-// loop thread.
+// the supervisor's end of each worker's channel and its stack file, and tells the pool what comes of
+// it. Supervisor's loop thread.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
 
+#include "supervisor/stack_dump.h"
 #include "supervisor/worker_pool.h"
 #include "supervisor/zygote_handle.h"
 
@@ -24,16 +25,21 @@ struct SpawnerEvents {
 
 class WorkerSpawner : public Spawner {
  public:
-  WorkerSpawner(EventLoop& loop, Reaper& reaper, SpawnerEvents events);
+  WorkerSpawner(EventLoop& loop, Reaper& reaper, StackDump& stacks, SpawnerEvents events);
   ~WorkerSpawner() override;
 
   // The zygote, which must outlive its registration, forks the workers of its generation.
-  void Register(ZygoteHandle& zygote);
+  // `greenlets`: they run their requests in greenlets.
+  void Register(ZygoteHandle& zygote, bool greenlets);
   // Forks that the zygote has not answered fail with `failure`.
   void Unregister(ZygoteHandle& zygote, const BootFailure& failure);
   void Answer(const Forked& forked);
   // The worker is gone: closes its channel.
   void Forget(int worker_id);
+  // What does not reach the worker is lost: it is gone, or does not listen.
+  void Send(int worker_id, const Message& message);
+  // Of a worker that has a process. `done` is called later.
+  void DumpStacks(int worker_id, StackDump::Done done);
 
   [[nodiscard]] bool CanFork(int generation) const override;
   void Fork(const WorkerHandle& worker) override;
@@ -41,10 +47,19 @@ class WorkerSpawner : public Spawner {
   void SendSignal(const WorkerHandle& worker, int signal) override;
 
  private:
+  struct RegisteredZygote {
+    ZygoteHandle* handle = nullptr;
+    bool greenlets = false;
+  };
+
+  void OnMessage(int worker_id, const Message& message);
+  void OnExit(int worker_id, int pid, int status);
+
   EventLoop& loop_;
   Reaper& reaper_;
+  StackDump& stacks_;
   SpawnerEvents events_;
-  std::map<int, ZygoteHandle*> zygotes_;                    // by generation
+  std::map<int, RegisteredZygote> zygotes_;                 // by generation
   std::map<int, int> unanswered_;                           // worker id -> generation
   std::map<int, std::unique_ptr<WorkerChannel>> channels_;  // by worker id
 };

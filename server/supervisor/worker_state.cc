@@ -22,6 +22,7 @@ WorkerTransition FromSpawning(WorkerEvent event) {
     case E::kDrains:
     case E::kStuck:
     case E::kDeadline:
+    case E::kHangs:
       break;
   }
   return {S::kSpawning};
@@ -38,7 +39,9 @@ WorkerTransition FromBooting(WorkerEvent event) {
     case E::kQuit:
       return {S::kKilling, {A::kSendQuit, A::kArmKillDeadline}};
     case E::kDeadline:
-      return {S::kKilling, {A::kSendAbort, A::kArmKillDeadline, A::kReportBootFailure}};
+      return {S::kBooting, {A::kDumpStacks}};
+    case E::kHangs:
+      return {S::kKilling, {A::kSendKill, A::kArmKillDeadline, A::kReportBootFailure}};
     case E::kExited:
       return {S::kGone, {A::kReportBootFailure}};
     case E::kForked:
@@ -58,15 +61,15 @@ WorkerTransition FromReady(WorkerEvent event) {
       return {S::kDraining, {A::kArmDrainDeadline}};
     case E::kQuit:
       return {S::kKilling, {A::kSendQuit, A::kArmKillDeadline}};
-    case E::kStuck:
-      return {S::kKilling, {A::kSendAbort, A::kArmKillDeadline}};
     case E::kExited:
       return {S::kGone, {A::kReportCrash}};
     case E::kForked:
     case E::kForkFailed:
     case E::kReady:
     case E::kBootFailed:
+    case E::kStuck:
     case E::kDeadline:
+    case E::kHangs:
       break;
   }
   return {S::kReady};
@@ -77,7 +80,6 @@ WorkerTransition FromDraining(WorkerEvent event) {
     case E::kQuit:
       return {S::kKilling, {A::kSendQuit, A::kArmKillDeadline}};
     case E::kStuck:
-      return {S::kKilling, {A::kSendAbort, A::kArmKillDeadline}};
     case E::kDeadline:
       return {S::kKilling, {A::kSendKill, A::kArmKillDeadline}};
     case E::kExited:
@@ -88,6 +90,7 @@ WorkerTransition FromDraining(WorkerEvent event) {
     case E::kBootFailed:
     case E::kDrain:
     case E::kDrains:
+    case E::kHangs:
       break;
   }
   return {S::kDraining};
@@ -108,6 +111,7 @@ WorkerTransition FromKilling(WorkerEvent event) {
     case E::kQuit:
     case E::kDrains:
     case E::kStuck:
+    case E::kHangs:
       break;
   }
   return {S::kKilling};

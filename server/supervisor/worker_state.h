@@ -2,7 +2,7 @@
 // actions). No clock, no system call; worker_pool.cc carries the actions out.
 //
 //   spawning --forked--> booting --ready--> ready --drain, drains--> draining --exited--> gone
-//   any of these --quit, stuck or deadline passed--> killing --exited--> gone
+//   any of these --quit or deadline passed, draining --stuck--> killing --exited--> gone
 #pragma once
 
 #include <array>
@@ -28,8 +28,9 @@ enum class WorkerEvent : std::uint8_t {
   kDrain,       // retire it
   kQuit,        // stop it fast
   kDrains,      // the worker said that it has begun to drain
-  kStuck,       // a request of it is over its deadline
+  kStuck,       // it cannot drain: its event loop stands still
   kDeadline,    // the armed deadline passed
+  kHangs,       // it was over its boot deadline, and its stacks were dumped
   kExited,
 };
 
@@ -38,12 +39,12 @@ enum class WorkerAction : std::uint8_t {
   kSendGo,
   kSendTerm,
   kSendQuit,
-  kSendAbort,  // dumps the Python stacks to the log, then dies
   kSendKill,
   kArmBootDeadline,
   kArmDrainDeadline,
   kArmKillDeadline,
   kDisarm,
+  kDumpStacks,  // kHangs follows
   kReportReady,
   kReportBootFailure,
   kReportCrash,

@@ -14,29 +14,36 @@ namespace {
 
 // A fork takes milliseconds; a zygote that needs longer hangs, or was stopped.
 constexpr double kForkSeconds = 10;
-constexpr double kAbortGraceSeconds = 1;
 
 }  // namespace
 
 Result<std::unique_ptr<ZygoteHandle>> ZygoteHandle::Start(EventLoop& loop, Reaper& reaper,
+                                                          StackDump& stacks,
                                                           ZygoteObserver& observer,
                                                           const ZygoteProgram& program,
                                                           int generation) {
   auto pair = MessageSocket::Pair();
   if (!pair) return pair.error();
   auto& [ours, theirs] = *pair;
+  auto stack_file = StackFile::Create();
+  if (!stack_file) return stack_file.error();
 
   ChildProcess child{
       .program = program.path,
       .arguments = {program.path, "--zygote"},
       .directory = program.directory,
-      .fds = {{theirs.fd(), kSpawnSocketFd}, {program.scoreboard_fd, kScoreboardFd}},
+      .fds = {{theirs.fd(), kSpawnSocketFd},
+              {program.scoreboard_fd, kScoreboardFd},
+              {stack_file->fd(), kStackFd}},
       .signal_mask = program.signal_mask,
   };
+  // The zygote lets it through when it has a handler: until then it would die of it.
+  sigaddset(&child.signal_mask, SIGRTMIN + kStackSignal);
   auto pid = Spawn(child);
   if (!pid) return pid.error();
 
-  std::unique_ptr<ZygoteHandle> zygote(new ZygoteHandle(loop, reaper, observer, generation));
+  std::unique_ptr<ZygoteHandle> zygote(
+      new ZygoteHandle(loop, reaper, stacks, observer, std::move(*stack_file), generation));
   zygote->pid_ = *pid;
   zygote->socket_ = std::move(ours);
   loop.Add(zygote->socket_.fd(), EPOLLIN, zygote.get());
@@ -49,6 +56,7 @@ Result<std::unique_ptr<ZygoteHandle>> ZygoteHandle::Start(EventLoop& loop, Reape
 ZygoteHandle::~ZygoteHandle() {
   CancelTimers();
   if (!exited_) {
+    stacks_.Forget(pid_);
     reaper_.Forget(pid_);
     kill(pid_, SIGKILL);
   }
@@ -66,12 +74,14 @@ void ZygoteHandle::LimitBootTime(double seconds) {
   });
 }
 
-// It fails when it has exited: until then it writes the stack of what hangs to the log.
+// It fails when it has exited. Before it is killed it writes the stack of what hangs.
 void ZygoteHandle::GiveUp(const std::string& why) {
-  why_given_up_ = why;
-  kill(pid_, SIGABRT);
-  loop_.Cancel(boot_timer_);
-  boot_timer_ = loop_.RunAfter(FromSeconds(kAbortGraceSeconds), [this] { kill(pid_, SIGKILL); });
+  if (given_up()) return;
+  given_up_ = {exit_code::kBootError, why, ""};
+  stacks_.Start({.pid = pid_, .file = &stack_file_}, [this](const DumpedStacks& stacks) {
+    given_up_.traceback = CutToFit(stacks.text);
+    kill(pid_, SIGKILL);
+  });
 }
 
 void ZygoteHandle::SendListeners(const ListenersOpened& listeners, const std::vector<int>& fds) {
@@ -81,8 +91,9 @@ void ZygoteHandle::SendListeners(const ListenersOpened& listeners, const std::ve
   }
 }
 
-Status ZygoteHandle::Fork(const ForkRequest& request, int channel_fd) {
-  if (Status sent = socket_.Send(EncodeMessage(request), {channel_fd}); !sent) return sent;
+Status ZygoteHandle::Fork(const ForkRequest& request, int channel_fd, int stack_fd) {
+  if (Status sent = socket_.Send(EncodeMessage(request), {channel_fd, stack_fd}); !sent)
+    return sent;
   if (forks_under_way_++ == 0) LimitForkTime();
   return {};
 }
@@ -98,6 +109,7 @@ void ZygoteHandle::KillAndWait() {
   state_ = State::kFailed;
   CancelTimers();
   if (std::exchange(exited_, true)) return;
+  stacks_.Forget(pid_);
   reaper_.Forget(pid_);
   kill(pid_, SIGKILL);
   waitpid(pid_, nullptr, 0);  // at once
@@ -129,7 +141,7 @@ void ZygoteHandle::Handle(const Message& message) {
   if (const auto* loaded = std::get_if<SettingsLoaded>(&message)) {
     observer_.ZygoteLoadedSettings(*this, *loaded);
   } else if (std::holds_alternative<ZygoteReady>(message)) {
-    if (state_ == State::kFailed) return;
+    if (state_ == State::kFailed || given_up()) return;
     state_ = State::kReady;
     loop_.Cancel(boot_timer_);
     observer_.ZygoteBecameReady(*this);
@@ -144,8 +156,9 @@ void ZygoteHandle::Handle(const Message& message) {
 
 void ZygoteHandle::Exited(int status) {
   exited_ = true;
+  stacks_.Forget(pid_);
   ReceiveAll();
-  if (!why_given_up_.empty()) return Fail({exit_code::kBootError, why_given_up_, ""});
+  if (given_up()) return Fail(given_up_);
   Fail({exit_code::kBootError,
         "the zygote (pid:" + std::to_string(pid_) + ") " + DescribeExit(status), ""});
 }

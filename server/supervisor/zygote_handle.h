@@ -17,6 +17,7 @@
 #include "config/settings_loader.h"
 #include "ipc/spawn_protocol.h"
 #include "supervisor/reaper.h"
+#include "supervisor/stack_dump.h"
 
 namespace gunid {
 
@@ -44,21 +45,21 @@ struct ZygoteProgram {
 class ZygoteHandle : public EventHandler {
  public:
   static Result<std::unique_ptr<ZygoteHandle>> Start(EventLoop& loop, Reaper& reaper,
-                                                     ZygoteObserver& observer,
+                                                     StackDump& stacks, ZygoteObserver& observer,
                                                      const ZygoteProgram& program, int generation);
   ~ZygoteHandle() override;
 
   [[nodiscard]] int generation() const { return generation_; }
   [[nodiscard]] int pid() const { return pid_; }
-  [[nodiscard]] bool ready() const { return state_ == State::kReady; }
+  [[nodiscard]] bool ready() const { return state_ == State::kReady && !given_up(); }
   [[nodiscard]] bool failed() const { return state_ == State::kFailed; }
 
   // Fails with ZygoteFailed when it is not ready within `seconds` from now; 0: no limit. A new call
   // replaces the old limit.
   void LimitBootTime(double seconds);
   void SendListeners(const ListenersOpened& listeners, const std::vector<int>& fds);
-  // Asks for a worker that gets `channel_fd`. Answered by ZygoteForked, or by ZygoteFailed.
-  Status Fork(const ForkRequest& request, int channel_fd);
+  // Asks for a worker that gets the two. Answered by ZygoteForked, or by ZygoteFailed.
+  Status Fork(const ForkRequest& request, int channel_fd, int stack_fd);
   // Without ZygoteFailed. When the server stops: it must be gone before its parent. Blocks for the
   // moment that a kill takes.
   void KillAndWait();
@@ -66,20 +67,29 @@ class ZygoteHandle : public EventHandler {
  private:
   enum class State { kLoading, kImporting, kReady, kFailed };
 
-  ZygoteHandle(EventLoop& loop, Reaper& reaper, ZygoteObserver& observer, int generation)
-      : loop_(loop), reaper_(reaper), observer_(observer), generation_(generation) {}
+  ZygoteHandle(EventLoop& loop, Reaper& reaper, StackDump& stacks, ZygoteObserver& observer,
+               StackFile stack_file, int generation)
+      : loop_(loop),
+        reaper_(reaper),
+        stacks_(stacks),
+        observer_(observer),
+        stack_file_(std::move(stack_file)),
+        generation_(generation) {}
   void OnEvents(std::uint32_t events) override;
   void ReceiveAll();
   void Handle(const Message& message);
   void Exited(int status);
   void Fail(const BootFailure& failure);
   void GiveUp(const std::string& why);
+  [[nodiscard]] bool given_up() const { return !given_up_.message.empty(); }
   void LimitForkTime();
   void CancelTimers();
 
   EventLoop& loop_;
   Reaper& reaper_;
+  StackDump& stacks_;
   ZygoteObserver& observer_;
+  const StackFile stack_file_;
   const int generation_;
   State state_ = State::kLoading;
   bool exited_ = false;  // and collected: the pid may be another's
@@ -88,7 +98,7 @@ class ZygoteHandle : public EventHandler {
   EventLoop::TimerId boot_timer_ = 0;
   EventLoop::TimerId fork_timer_ = 0;
   int forks_under_way_ = 0;
-  std::string why_given_up_;  // it was told to dump its stacks and die
+  BootFailure given_up_;  // why it is killed as soon as its stacks are known
 };
 
 }  // namespace gunid

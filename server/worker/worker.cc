@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <random>
 #include <variant>
 
@@ -15,33 +16,16 @@
 #include "engine/engine.h"
 #include "gunid/exit_codes.h"
 #include "python/app_loader.h"
+#include "python/executor_greenlets.h"
 #include "python/executor_inline.h"
 #include "python/executor_threads.h"
+#include "python/gil.h"
 #include "python/interpreter.h"
 #include "worker/engine_options.h"
+#include "worker/supervisor_link.h"
 #include "worker/worker_signals.h"
 
 namespace gunid {
-namespace {
-
-// The supervisor's end of the channel is closed when it is dead, however it died: nothing is left
-// to serve for.
-class Lifeline : public EventHandler {
- public:
-  Lifeline(EventLoop& loop, const MessageSocket& channel) : loop_(loop), fd_(channel.fd()) {
-    loop_.Add(fd_, EPOLLIN, this);
-  }
-  ~Lifeline() override { loop_.Remove(fd_, this); }
-
- private:
-  void OnEvents(std::uint32_t /*events*/) override { _exit(EXIT_FAILURE); }
-
-  EventLoop& loop_;
-  int fd_;
-};
-
-}  // namespace
-
 int Worker::Run() {
   if (!WaitForGo()) return EXIT_FAILURE;
   // A backstop for a worker that is stuck and does not see the end of its channel. Only now, with
@@ -86,45 +70,62 @@ int Worker::Serve(PyRef application) {
     application = std::move(*loaded);
   }
   const Settings& settings = options_.settings;
-  auto call = WsgiCall::Create(std::move(application), {.multithread = settings.threaded(),
-                                                        .sendfile = settings.sendfile,
-                                                        .write_timeout_s = settings.send_timeout,
-                                                        .errors_fd = LogFd()});
+  WsgiOptions wsgi{.multithread = settings.threaded() || settings.greenlets(),
+                   .sendfile = settings.sendfile,
+                   .write_timeout_s = settings.send_timeout,
+                   .errors_fd = LogFd()};
+  if (settings.greenlets()) wsgi.wait_for_client = WaitForClientInGreenlet;
+  auto call = WsgiCall::Create(std::move(application), wsgi);
   if (!call) return FailToBoot(call.error());
 
-  std::unique_ptr<Executor> executor;
-  if (settings.threaded()) {
-    executor = std::make_unique<ThreadExecutor>(**call, static_cast<int>(settings.threads));
-  } else {
-    executor = std::make_unique<InlineExecutor>(**call);
-  }
-  const auto tell = [this](const Message& message) {
-    static_cast<void>(options_.channel.Send(EncodeMessage(message)));
-  };
-  const EngineEvents events{
-      .started = [tell] { tell(WorkerReady{}); },
-      .request_done =
-          [tell, limit = RequestLimit()](std::uint64_t count) {
-            if (count == limit) tell(RecycleWanted{"max_requests"});
-          },
-      .accepting_stopped = [tell] { tell(AcceptingStopped{}); },
-  };
+  const std::unique_ptr<Executor> executor = MakeExecutor(**call);
   {
+    std::optional<SupervisorLink> link;
+    const auto end_at_once = [] {
+      spdlog::info("Worker exiting (pid: {})", getpid());
+      _exit(exit_code::kOk);
+    };
+    const EngineEvents events{
+        .started = [&] { link->Send(WorkerReady{link->listener_id()}); },
+        .request_done =
+            [&, limit = RequestLimit()](std::uint64_t count) {
+              if (count == limit) link->Send(RecycleWanted{"max_requests"});
+            },
+        .accepting_stopped = [&] { link->Send(AcceptingStopped{}); },
+        .cut_short = end_at_once,
+    };
     Engine running(EngineOptionsFrom(settings), options_.listeners, *executor, options_.slot,
                    events);
     engine = &running;
-    const Lifeline lifeline(running.loop(), options_.channel);
+    link.emplace(
+        options_.channel,
+        SupervisorRequests{
+            .cancel = [&](std::uint64_t serial) { executor->Cancel(serial); },
+            .write_stacks = [&] { executor->WriteStacks([&] { link->Send(StacksWritten{}); }); },
+            .abandon = [&](std::uint64_t serial) { running.Abandon(serial); },
+        });
     signals.Attach(running.loop());
-    running.Run();
-    // At once: threads of the application may still be inside a request, and use all of this.
-    if (stopped) _exit(exit_code::kOk);
+    executor->Run(running);
+    if (stopped) end_at_once();
+    {
+      const GilReleased released;  // the link may wait for it, to cancel a request
+      link.reset();
+    }
     signals.Detach();
   }
-  executor.reset();
   call->reset();
   spdlog::info("Worker exiting (pid: {})", getpid());
   FinalizePython();
   return exit_code::kOk;
+}
+
+std::unique_ptr<Executor> Worker::MakeExecutor(WsgiCall& call) const {
+  const Settings& settings = options_.settings;
+  if (settings.greenlets()) {
+    return std::make_unique<GreenletExecutor>(call, settings.worker_connections);
+  }
+  if (!settings.threaded()) return std::make_unique<InlineExecutor>(call);
+  return std::make_unique<ThreadExecutor>(call, static_cast<int>(settings.threads));
 }
 
 int Worker::FailToBoot(const Error& error) {

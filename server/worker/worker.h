@@ -3,14 +3,17 @@
 // thread of its own process, forked from the zygote with the GIL held.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "config/settings.h"
+#include "engine/executor.h"
 #include "ipc/listeners.h"
 #include "ipc/message_socket.h"
 #include "ipc/scoreboard.h"
 #include "ipc/spawn_protocol.h"
 #include "python/py_ref.h"
+#include "python/wsgi_call.h"
 
 namespace gunid {
 
@@ -31,6 +34,7 @@ class Worker {
 
  private:
   bool WaitForGo();
+  std::unique_ptr<Executor> MakeExecutor(WsgiCall& call) const;
   int Serve(PyRef application);
   int FailToBoot(const Error& error);
   [[nodiscard]] std::uint64_t RequestLimit() const;

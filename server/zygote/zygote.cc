@@ -1,17 +1,25 @@
 #include "zygote/zygote.h"
 
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
+#include <cstddef>
 #include <filesystem>
+#include <iterator>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "base/log.h"
 #include "gunid/exit_codes.h"
 #include "python/app_loader.h"
 #include "python/config_file.h"
+#include "python/executor_greenlets.h"
 #include "python/interpreter.h"
+#include "python/monkey_patch.h"
 #include "worker/worker.h"
 #include "zygote/double_fork.h"
 
@@ -27,6 +35,19 @@ int ThreadCount() {
   return count;
 }
 
+// gevent's hub, if the application or the configuration file starts it, has its part of the stack
+// from that depth on. In the workers it shares the stack with their own frames, which lie where
+// this function was called, and must not be in its way.
+template <class Function>
+[[gnu::noinline]] Status DeeperInTheStack(Function function) {
+  constexpr std::size_t kForWorkers = 256 * 1024;  // bytes
+  volatile char room[kForWorkers];
+  room[0] = 0;
+  Status status = function();
+  room[kForWorkers - 1] = room[0];
+  return status;
+}
+
 std::string CurrentDirectory() {
   std::error_code gone;
   return std::filesystem::current_path(gone).string();
@@ -35,7 +56,7 @@ std::string CurrentDirectory() {
 }  // namespace
 
 int Zygote::Run() {
-  Status loaded = Load();
+  Status loaded = DeeperInTheStack([this] { return Load(); });
   if (!loaded) {
     const Error& error = loaded.error();
     static_cast<void>(socket_.Send(EncodeMessage(BootFailure{
@@ -65,6 +86,9 @@ Status Zygote::LoadSettings(const LoadRequest& request) {
     return Errno("chdir " + known->chdir);
   if (Status started = InitializePython(known->venv); !started) return started;
   if (Status dumping = DumpStacksOnAbort(LogFd()); !dumping) return dumping;
+  if (Status dumping = DumpStacksOnSignal(SIGRTMIN + kStackSignal, kStackFd); !dumping) {
+    return dumping;
+  }
   if (Status set = SetSearchPath(CurrentDirectory(), known->pythonpath); !set) return set;
 
   auto file = LoadConfigFile(known->config);
@@ -90,7 +114,12 @@ Status Zygote::LoadSettings(const LoadRequest& request) {
         "configuration file",
         exit_code::kUsage};
   }
-  return socket_.Send(EncodeMessage(SettingsLoaded{SettingsToJson(settings_), file->warnings}));
+  if (settings_.greenlets()) {
+    if (Status patched = PatchForGreenlets(); !patched) return patched;
+  }
+  std::vector<std::string> warnings = std::move(file->warnings);
+  std::ranges::move(GreenletWarnings(settings_), std::back_inserter(warnings));
+  return socket_.Send(EncodeMessage(SettingsLoaded{SettingsToJson(settings_), warnings}));
 }
 
 Status Zygote::ReceiveListeners() {
@@ -130,15 +159,21 @@ int Zygote::ForkOnRequest() {
     const auto* request = std::get_if<ForkRequest>(&*message);
     if (request == nullptr) continue;
 
-    // Without a channel - the limit of open files is reached - there can be no worker.
-    const pid_t pid = fds.size() == 1 ? DoubleFork() : -1;
-    if (pid == 0) return BecomeWorker(*request, MessageSocket(std::move(fds[0])));
+    // Without channel and stack file - the limit of open files is reached - there can be no worker.
+    const pid_t pid = fds.size() == 2 ? DoubleFork() : -1;
+    if (pid == 0) return BecomeWorker(*request, std::move(fds));
     if (!socket_.Send(EncodeMessage(Forked{request->worker_id, pid}))) return exit_code::kOk;
   }
 }
 
-int Zygote::BecomeWorker(const ForkRequest& request, MessageSocket channel) {
+// `fds` are those of a ForkRequest.
+int Zygote::BecomeWorker(const ForkRequest& request, std::vector<UniqueFd> fds) {
   socket_.Close();
+  MessageSocket channel(std::move(fds[0]));
+  // In the place of the zygote's: faulthandler writes to the number.
+  if (dup3(fds[1].get(), kStackFd, O_CLOEXEC) < 0) return exit_code::kConfig;
+  fds.clear();
+  if (settings_.greenlets()) ReviveGreenlets();
   Worker worker({.settings = settings_,
                  .listeners = std::move(listeners_),
                  .slot = SlotWriter(scoreboard_.slot(request.slot)),

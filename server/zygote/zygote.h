@@ -30,7 +30,7 @@ class Zygote {
   Status ReceiveListeners();
   Status Preload();
   int ForkOnRequest();
-  int BecomeWorker(const ForkRequest& request, MessageSocket channel);
+  int BecomeWorker(const ForkRequest& request, std::vector<UniqueFd> fds);
   Result<Message> Receive(std::vector<UniqueFd>* fds = nullptr);
 
   MessageSocket socket_;

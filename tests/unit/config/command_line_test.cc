@@ -114,6 +114,8 @@ TEST_F(CommandLineTest, ReadsTheFlagsForRequestsAndProxies) {
                                     "--body-timeout",
                                     "0",
                                     "--send-timeout=7",
+                                    "--slow-request",
+                                    "2.5",
                                     "--permit-obsolete-folding",
                                     "--strip-header-spaces",
                                     "--permit-unconventional-http-method",
@@ -134,6 +136,7 @@ TEST_F(CommandLineTest, ReadsTheFlagsForRequestsAndProxies) {
   expected.header_timeout = 1.5;
   expected.body_timeout = 0;
   expected.send_timeout = 7;
+  expected.slow_request = 2.5;
   expected.permit_obsolete_folding = true;
   expected.strip_header_spaces = true;
   expected.permit_unconventional_http_method = true;
@@ -217,7 +220,14 @@ TEST_F(CommandLineTest, NamesWhatIsWrong) {
   EXPECT_EQ(UsageError({"-w"}), "option -w needs a value");
   EXPECT_THAT(UsageError({"--workers="}), HasSubstr("invalid value '' for workers"));
   EXPECT_THAT(UsageError({"--preload=x"}), HasSubstr("invalid value 'x' for preload_app"));
-  EXPECT_THAT(UsageError({"-k", "gevent"}), HasSubstr("worker class 'gevent' is not supported"));
+}
+
+TEST_F(CommandLineTest, AWorkerClassThatThereIsNotIsNoBadUsage) {
+  const auto command_line = Parse({"-k", "eventlet", "app:app"});
+  ASSERT_FALSE(command_line);
+  EXPECT_EQ(command_line.error().exit_code, exit_code::kConfig);
+  EXPECT_THAT(command_line.error().message,
+              HasSubstr("worker class 'eventlet' is not supported; choose sync, gthread, gevent"));
 }
 
 TEST_F(CommandLineTest, AnOptionIsNotAValue) {

@@ -124,14 +124,37 @@ TEST(MergeSettings, ChecksTheOtherTypes) {
 }
 
 TEST(MergeSettings, NamesTheChoices) {
-  EXPECT_EQ(ErrorOf(R"({"worker_class": "gevent"})"),
-            "worker class 'gevent' is not supported; choose sync or gthread (gunicorn.conf.py)");
+  EXPECT_EQ(ErrorOf(R"({"worker_class": "eventlet"})"),
+            "worker class 'eventlet' is not supported; choose sync, gthread, gevent, gevent_wsgi "
+            "or gevent_pywsgi (gunicorn.conf.py)");
   EXPECT_EQ(ErrorOf(R"({"loglevel": "loud"})"),
             "loglevel 'loud' is not supported; choose debug, info, warning, error or critical "
             "(gunicorn.conf.py)");
   EXPECT_THAT(ErrorOf(R"({"worker_class": 3})"), HasSubstr("worker class 3 is not supported"));
   EXPECT_THAT(ErrorOf(R"({"worker_class": "sync|gthread"})"), HasSubstr("is not supported"));
   EXPECT_THAT(ErrorOf(R"({"worker_class": ""})"), HasSubstr("is not supported"));
+}
+
+TEST(Settings, KindOfWorker) {
+  const struct {
+    const char* settings;
+    std::string_view kind;
+  } cases[] = {
+      {R"({})", "sync"},
+      {R"({"worker_class": "sync", "threads": 2})", "gthread"},
+      {R"({"worker_class": "gthread"})", "gthread"},
+      {R"({"worker_class": "gevent"})", "gevent"},
+      {R"({"worker_class": "gevent", "threads": 2})", "gevent"},
+      {R"({"worker_class": "gevent_wsgi"})", "gevent"},
+      {R"({"worker_class": "GEVENT_PYWSGI"})", "gevent"},
+  };
+  for (const auto& [settings, kind] : cases) {
+    const auto merged = FromFile(settings);
+    ASSERT_TRUE(merged) << settings;
+    EXPECT_EQ(merged->worker_kind(), kind) << settings;
+    EXPECT_EQ(merged->threaded(), kind == "gthread") << settings;
+    EXPECT_EQ(merged->greenlets(), kind == "gevent") << settings;
+  }
 }
 
 TEST(MergeSettings, ProxyProtocolWasABooleanOnce) {

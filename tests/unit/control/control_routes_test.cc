@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 namespace gunid {
 namespace {
@@ -57,33 +58,79 @@ TEST(FindRoute, KnowsTheIndex) {
   EXPECT_TRUE(std::holds_alternative<Refusal>(FindRoute("POST", "/v1")));
 }
 
+std::variant<Command, CommandResult> ParseBody(std::string_view name, const std::string& body) {
+  return ParseCommand(Row(name), "", body);
+}
+
+std::variant<Command, CommandResult> ParseQuery(std::string_view name, std::string_view query) {
+  return ParseCommand(Row(name), query, "");
+}
+
+void ExpectRefused(const std::variant<Command, CommandResult>& parsed, const std::string& message,
+                   std::string_view input) {
+  ASSERT_TRUE(std::holds_alternative<CommandResult>(parsed)) << input;
+  const auto& result = std::get<CommandResult>(parsed);
+  EXPECT_EQ(result.http_status, 400) << input;
+  const auto error = nlohmann::json::parse(result.body).at("error");
+  EXPECT_EQ(error.at("code"), "bad_argument") << input;
+  EXPECT_EQ(error.at("message"), message) << input;
+}
+
 TEST(ParseCommand, ReadsTheNumberOfWorkers) {
   const struct {
     const char* body;
     int workers;
   } cases[] = {{R"({"workers":1})", 1}, {R"({"workers":8})", 8}, {" { \"workers\" : 512 }\n", 512}};
   for (const auto& test : cases) {
-    const auto parsed = ParseCommand(Row("scale"), test.body);
+    const auto parsed = ParseBody("scale", test.body);
     ASSERT_TRUE(std::holds_alternative<Command>(parsed)) << test.body;
     EXPECT_EQ(std::get<Command>(parsed).id, CommandId::kScale);
     EXPECT_EQ(std::get<Command>(parsed).workers, test.workers);
   }
 }
 
+TEST(ParseCommand, ReadsTheIdOfARequest) {
+  const auto parsed = ParseBody("cancel", R"({"request": "3-1841"})");
+  ASSERT_TRUE(std::holds_alternative<Command>(parsed));
+  EXPECT_EQ(std::get<Command>(parsed).id, CommandId::kCancel);
+  EXPECT_EQ(std::get<Command>(parsed).request, (RequestId{3, 1841}));
+}
+
+TEST(ParseCommand, ReadsTheIdOfAWorker) {
+  const auto parsed = ParseQuery("stack", "worker=3");
+  ASSERT_TRUE(std::holds_alternative<Command>(parsed));
+  EXPECT_EQ(std::get<Command>(parsed).id, CommandId::kStack);
+  EXPECT_EQ(std::get<Command>(parsed).worker, 3);
+}
+
+TEST(ParseCommand, TheEventToStartAfterMayBeLeftOut) {
+  const struct {
+    const char* query;
+    std::optional<std::uint64_t> after;
+  } cases[] = {{"", std::nullopt},
+               {"after=0", 0},
+               {"after=17", 17},
+               {"after=18446744073709551615", 18446744073709551615U}};
+  for (const auto& test : cases) {
+    const auto parsed = ParseQuery("events", test.query);
+    ASSERT_TRUE(std::holds_alternative<Command>(parsed)) << test.query;
+    EXPECT_EQ(std::get<Command>(parsed).after, test.after) << test.query;
+  }
+}
+
+// What is no JSON object with one member of the right name, for any command with an argument.
+constexpr const char* kNoArgument[] = {
+    "", "{}", "null", "8", "\"8\"", "[8]", "[]", "abc", "{", R"({"other":8})", "workers=8"};
+
 TEST(ParseCommand, RefusesEverythingElseForScale) {
-  for (const char* body : {"",
-                           "{}",
-                           "null",
-                           "8",
-                           "\"8\"",
-                           "[8]",
-                           "[]",
-                           "abc",
-                           "{",
-                           "{\"workers\":8",
+  const std::string message =
+      "scale takes a JSON object with one member: {\"workers\": N}, N a whole number from 1 to 512";
+  for (const char* body : kNoArgument) ExpectRefused(ParseBody("scale", body), message, body);
+  for (const char* body : {"{\"workers\":8",
                            "{\"workers\":8}x",
                            R"({"workers":0})",
                            R"({"workers":-1})",
+                           R"({"workers":-0})",
                            R"({"workers":513})",
                            R"({"workers":1000000})",
                            R"({"workers":4294967297})",
@@ -91,6 +138,7 @@ TEST(ParseCommand, RefusesEverythingElseForScale) {
                            R"({"workers":1.5})",
                            R"({"workers":8.0})",
                            R"({"workers":1e1})",
+                           R"({"workers":08})",
                            R"({"workers":"8"})",
                            R"({"workers":"abc"})",
                            R"({"workers":null})",
@@ -100,37 +148,142 @@ TEST(ParseCommand, RefusesEverythingElseForScale) {
                            R"({"worker":8})",
                            R"({"Workers":8})",
                            R"({"workers":8,"extra":1})",
-                           "workers=8",
                            "{\"workers\":\xff}"}) {
-    const auto parsed = ParseCommand(Row("scale"), body);
-    ASSERT_TRUE(std::holds_alternative<CommandResult>(parsed)) << body;
-    const auto& result = std::get<CommandResult>(parsed);
-    EXPECT_EQ(result.http_status, 400) << body;
-    EXPECT_EQ(ErrorCode(result), "bad_argument") << body;
-    const auto message =
-        nlohmann::json::parse(result.body).at("error").at("message").get<std::string>();
-    EXPECT_EQ(message,
-              "scale takes a JSON object with one member: {\"workers\": N}, N a whole number from "
-              "1 to 512");
+    ExpectRefused(ParseBody("scale", body), message, body);
+  }
+}
+
+TEST(ParseCommand, RefusesEverythingElseForCancel) {
+  const std::string message =
+      "cancel takes a JSON object with one member: {\"request\": \"ID\"}, ID the id of a request, "
+      "such as 3-1841";
+  for (const char* body : kNoArgument) ExpectRefused(ParseBody("cancel", body), message, body);
+  for (const char* value : {"3", "31841", "-3", "null", "true", "[3, 1841]", "[\"3-1841\"]",
+                            "{\"worker\": 3}", "3-1841", "\"3\"", "\"\"", "\"\\u0000\""}) {
+    ExpectRefused(ParseBody("cancel", R"({"request": )" + std::string(value) + "}"), message,
+                  value);
+  }
+  ExpectRefused(ParseBody("cancel", R"({"request": "3-1841", "force": true})"), message, "two");
+}
+
+TEST(ParseCommand, RefusesEverythingElseForStack) {
+  const std::string message =
+      "stack takes one query parameter: ?worker=N, N the id of a worker, a whole number";
+  for (const char* query : {"",
+                            "worker",
+                            "worker=",
+                            "worker=0",
+                            "worker=-1",
+                            "worker=+1",
+                            "worker=01",
+                            "worker=1.0",
+                            "worker=0x1",
+                            "worker=1e1",
+                            "worker= 1",
+                            "worker=1 ",
+                            "worker=%31",
+                            "worker=1%00",
+                            "worker=2147483648",
+                            "worker=99999999999999999999",
+                            "worker=abc",
+                            "worker=1-2",
+                            "worker==1",
+                            "Worker=1",
+                            "w%6frker=1",
+                            "workers=1",
+                            "request=1",
+                            "x=1",
+                            "1",
+                            "=",
+                            "&",
+                            "&worker=1",
+                            "worker=1&",
+                            "worker=1&worker=1",
+                            "worker=1&worker=2",
+                            "worker=1;worker=2",
+                            "worker=1&after=2",
+                            "after=2&worker=1",
+                            "worker=1?worker=1",
+                            "worker=1#",
+                            "worker=\xff"}) {
+    ExpectRefused(ParseQuery("stack", query), message, query);
+  }
+}
+
+TEST(ParseCommand, RefusesEverythingElseForEvents) {
+  const std::string message =
+      "events takes at most one query parameter: ?after=N, N the id of an event, or 0";
+  for (const char* query : {"after",
+                            "after=",
+                            "after=-1",
+                            "after=+1",
+                            "after=00",
+                            "after=017",
+                            "after=1.5",
+                            "after=18446744073709551616",
+                            "after=x",
+                            "after=%31",
+                            "after=1&after=1",
+                            "after=1&after=2",
+                            "after=1&",
+                            "&",
+                            "follow=1",
+                            "before=1",
+                            "worker=1",
+                            "after=1&worker=1",
+                            "?",
+                            "?after=1"}) {
+    ExpectRefused(ParseQuery("events", query), message, query);
   }
 }
 
 TEST(ParseCommand, SurvivesDeepNesting) {
   EXPECT_TRUE(std::holds_alternative<CommandResult>(
-      ParseCommand(Row("scale"), R"({"workers":)" + std::string(100'000, '['))));
+      ParseBody("scale", R"({"workers":)" + std::string(100'000, '['))));
 }
 
 TEST(ParseCommand, TakesNoArgumentWhereThereIsNone) {
   for (const char* name : {"reload", "restart", "stop"}) {
     for (const char* body : {"", "{}", " {} "}) {
-      EXPECT_TRUE(std::holds_alternative<Command>(ParseCommand(Row(name), body))) << name << body;
+      EXPECT_TRUE(std::holds_alternative<Command>(ParseBody(name, body))) << name << body;
     }
-    for (const char* body : {"null", "[]", "x", R"({"workers":8})", R"({"force":true})"}) {
-      const auto parsed = ParseCommand(Row(name), body);
-      ASSERT_TRUE(std::holds_alternative<CommandResult>(parsed)) << name << body;
-      EXPECT_EQ(ErrorCode(std::get<CommandResult>(parsed)), "bad_argument");
+    for (const char* body :
+         {"null", "[]", "x", R"({"workers":8})", R"({"force":true})", R"({"":1})"}) {
+      ExpectRefused(ParseBody(name, body),
+                    std::string(name) + " takes no argument: send no body, or {}", body);
     }
   }
+  for (const char* name : {"status", "stats", "workers", "requests"}) {
+    EXPECT_TRUE(std::holds_alternative<Command>(ParseQuery(name, ""))) << name;
+    for (const char* query : {"x", "x=1", "worker=1", "=", "=1", "&"}) {
+      ExpectRefused(ParseQuery(name, query), std::string(name) + " takes no query parameters",
+                    query);
+    }
+  }
+}
+
+TEST(ParseCommand, RefusesAQueryWhereABodyBelongs) {
+  for (const CommandRow& row : kCommands) {
+    if (row.method != "POST") continue;
+    const std::string body = row.id == CommandId::kScale    ? R"({"workers": 8})"
+                             : row.id == CommandId::kCancel ? R"({"request": "1-1"})"
+                                                            : "";
+    EXPECT_TRUE(std::holds_alternative<Command>(ParseCommand(row, "", body))) << row.name;
+    EXPECT_TRUE(std::holds_alternative<CommandResult>(ParseCommand(row, "workers=8", body)))
+        << row.name;
+  }
+}
+
+TEST(QueryOf, IsWhatFollowsTheFirstQuestionMark) {
+  const struct {
+    std::string_view target;
+    std::string_view query;
+  } cases[] = {{"", ""},
+               {"/v1/status", ""},
+               {"/v1/status?", ""},
+               {"/v1/stack?worker=3", "worker=3"},
+               {"/v1/stack??worker=3?", "?worker=3?"}};
+  for (const auto& test : cases) EXPECT_EQ(QueryOf(test.target), test.query) << test.target;
 }
 
 TEST(IndexResult, ListsEveryCommand) {

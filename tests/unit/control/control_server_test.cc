@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <condition_variable>
@@ -11,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -39,9 +41,12 @@ class FakeSink : public CommandSink {
   }
 
   static CommandResult Result(const Command& command) {
-    return {
-        200,
-        nlohmann::json{{"id", static_cast<int>(command.id)}, {"workers", command.workers}}.dump()};
+    const nlohmann::json document{{"id", static_cast<int>(command.id)},
+                                  {"workers", command.workers},
+                                  {"worker", command.worker},
+                                  {"request", ToString(command.request)},
+                                  {"after", command.after.value_or(0)}};
+    return {200, document.dump()};
   }
 
   void Hold(bool hold) {
@@ -89,22 +94,45 @@ std::string ErrorCode(const RawResponse& response) {
   return document["error"]["code"];
 }
 
-std::string BodyFor(const CommandRow& row) {
-  return row.argument.empty() ? "" : R"({")" + std::string(row.argument) + R"(": 8})";
+struct Example {
+  const char* target;
+  const char* body = "";
+  Command command;
+};
+
+const Example kExamples[] = {
+    {"/v1/status", "", {CommandId::kStatus}},
+    {"/v1/stats", "", {CommandId::kStats}},
+    {"/v1/workers", "", {CommandId::kWorkers}},
+    {"/v1/requests", "", {CommandId::kRequests}},
+    {"/v1/events", "", {CommandId::kEvents}},
+    {"/v1/events?after=17", "", {CommandId::kEvents, 0, 0, {}, 17}},
+    {"/v1/stack?worker=3", "", {CommandId::kStack, 0, 3}},
+    {"/v1/scale", R"({"workers": 8})", {CommandId::kScale, 8}},
+    {"/v1/reload", "", {CommandId::kReload}},
+    {"/v1/restart", "", {CommandId::kRestart}},
+    {"/v1/cancel", R"({"request": "3-1841"})", {CommandId::kCancel, 0, 0, {3, 1841}}},
+    {"/v1/stop", "", {CommandId::kStop}},
+};
+
+const CommandRow& RowOf(CommandId id) {
+  return *std::find_if(kCommands.begin(), kCommands.end(),
+                       [id](const CommandRow& row) { return row.id == id; });
 }
 
 TEST_F(ControlServerTest, EveryCommandReachesTheSupervisorAndItsResultTheClient) {
-  std::size_t posted = 0;
-  for (const CommandRow& row : kCommands) {
-    const RawResponse response = Ask(path_, row.method, row.path, BodyFor(row));
-    ASSERT_EQ(sink_.commands().size(), ++posted) << row.name;
-    const Command command = sink_.commands().back();
-    EXPECT_EQ(command.id, row.id);
-    EXPECT_EQ(command.workers, row.argument.empty() ? 0 : 8);
-    EXPECT_EQ(response.status, 200) << row.name;
-    EXPECT_EQ(response.body, FakeSink::Result(command).body);
+  std::set<CommandId> asked;
+  for (const Example& example : kExamples) {
+    const CommandRow& row = RowOf(example.command.id);
+    const RawResponse response = Ask(path_, row.method, example.target, example.body);
+    EXPECT_EQ(response.status, 200) << example.target;
+    EXPECT_EQ(response.body, FakeSink::Result(example.command).body) << example.target;
     EXPECT_NE(response.head.find("Content-Type: application/json\r\n"), std::string::npos);
+    asked.insert(row.id);
+    EXPECT_EQ(sink_.commands().back().after.has_value(), example.command.after.has_value());
   }
+  EXPECT_EQ(asked.size(), kCommands.size());
+  EXPECT_EQ(sink_.commands().size(), std::size(kExamples));
 }
 
 TEST_F(ControlServerTest, WrongInputIsRefusedAndReachesNobody) {
@@ -122,6 +150,16 @@ TEST_F(ControlServerTest, WrongInputIsRefusedAndReachesNobody) {
       {RequestText("POST", "/v1/scale", R"({"workers": 0})"), 400, "bad_argument"},
       {RequestText("POST", "/v1/scale", R"({"workers": "abc"})"), 400, "bad_argument"},
       {RequestText("POST", "/v1/reload", R"({"workers": 3})"), 400, "bad_argument"},
+      {RequestText("POST", "/v1/scale?workers=8", ""), 400, "bad_argument"},
+      {RequestText("POST", "/v1/stop?now", ""), 400, "bad_argument"},
+      {RequestText("POST", "/v1/cancel", R"({"request": "3"})"), 400, "bad_argument"},
+      {RequestText("GET", "/v1/status?x=1", ""), 400, "bad_argument"},
+      {RequestText("GET", "/v1/stack", ""), 400, "bad_argument"},
+      {RequestText("GET", "/v1/stack?worker=0", ""), 400, "bad_argument"},
+      {RequestText("GET", "/v1/stack?worker=1&worker=1", ""), 400, "bad_argument"},
+      {RequestText("GET", "/v1/stack?worker=%31", ""), 400, "bad_argument"},
+      {RequestText("GET", "/v1/events?since=1", ""), 400, "bad_argument"},
+      {RequestText("GET", "/v1/events?after=1&after=1", ""), 400, "bad_argument"},
       {"POST /v1/scale HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_argument"},
       {RequestText("POST", "/v1/scale", std::string(5000, ' ')), 413, "too_large"},
       {"GET /" + std::string(9000, 'x') + " HTTP/1.1\r\n\r\n", 414, "too_large"},
@@ -257,6 +295,69 @@ TEST_F(ControlServerTest, WaitingCommandsLeaveThreadsForReads) {
     EXPECT_EQ(SplitResponse(client.ReadAll()).body, R"({"outcome":"done"})");
   }
   EXPECT_EQ(Ask(path_, "POST", "/v1/reload").status, 200);
+}
+
+TEST_F(ControlServerTest, FollowersDoNotKeepOthersOutAndHaveABoundOfTheirOwn) {
+  sink_.Hold(true);
+  const std::string follow = RequestText("GET", "/v1/events?after=17", "");
+  std::vector<RawClient> followers;
+  for (int i = 0; i < 8; ++i) {
+    followers.emplace_back(path_);
+    ASSERT_TRUE(followers.back().Send(follow));
+  }
+  ASSERT_TRUE(sink_.WaitForCommands(8));
+  const RawResponse ninth = Ask(path_, "GET", "/v1/events?after=17");
+  EXPECT_EQ(ninth.status, 503);
+  EXPECT_EQ(ErrorCode(ninth), "busy");
+
+  std::vector<RawClient> operations;
+  for (int i = 0; i < 6; ++i) {
+    operations.emplace_back(path_);
+    ASSERT_TRUE(operations.back().Send(RequestText("POST", "/v1/reload", "")));
+  }
+  ASSERT_TRUE(sink_.WaitForCommands(8 + 6));
+  sink_.Hold(false);
+  EXPECT_EQ(Ask(path_, "GET", "/v1/status").status, 200);
+  EXPECT_EQ(Ask(path_, "GET", "/v1/events").status, 200) << "this one does not wait";
+
+  for (const auto& done : sink_.TakeHeld()) done({200, R"({"events":[]})"});
+  for (const RawClient& client : followers) {
+    EXPECT_EQ(SplitResponse(client.ReadAll()).body, R"({"events":[]})");
+  }
+  EXPECT_EQ(Ask(path_, "GET", "/v1/events?after=17").status, 200);
+}
+
+TEST_F(ControlServerTest, AFollowerThatHangsUpFreesItsPlace) {
+  sink_.Hold(true);
+  const std::string follow = RequestText("GET", "/v1/events?after=17", "");
+  std::vector<RawClient> followers;
+  for (int i = 0; i < 8; ++i) {
+    followers.emplace_back(path_);
+    ASSERT_TRUE(followers.back().Send(follow));
+  }
+  ASSERT_TRUE(sink_.WaitForCommands(8));
+  followers.clear();
+
+  sink_.Hold(false);
+  RawResponse next;
+  const auto deadline = steady_clock::now() + 10s;
+  do {
+    next = Ask(path_, "GET", "/v1/events?after=17");
+  } while (next.status == 503 && steady_clock::now() < deadline);
+  EXPECT_EQ(next.status, 200);
+  for (const auto& done : sink_.TakeHeld()) done({200, "{}"});  // nobody waits any more
+}
+
+TEST_F(ControlServerTest, AFollowerHasNoTimeLimit) {
+  sink_.Hold(true);
+  const RawClient follower(path_);
+  ASSERT_TRUE(follower.Send(RequestText("GET", "/v1/events?after=17", "")));
+  const RawClient reader(path_);
+  ASSERT_TRUE(reader.Send(RequestText("GET", "/v1/events", "")));
+  ASSERT_TRUE(sink_.WaitForCommands(2));
+  EXPECT_EQ(ErrorCode(SplitResponse(reader.ReadAll())), "no_answer");  // after seconds
+  for (const auto& done : sink_.TakeHeld()) done({200, R"({"events":[]})"});
+  EXPECT_EQ(SplitResponse(follower.ReadAll()).body, R"({"events":[]})");
 }
 
 TEST_F(ControlServerTest, AClientThatHangsUpFreesItsThread) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "gunid/exit_codes.h"
 #include "gunid/version.h"
 
@@ -26,16 +28,54 @@ CommandLineExit Exited(const Arguments& arguments) {
   return {};
 }
 
+// One of each form that a command line may have.
+const struct {
+  Arguments arguments;
+  Command command;
+} kExamples[] = {
+    {{"status"}, {CommandId::kStatus}},
+    {{"stats"}, {CommandId::kStats}},
+    {{"workers"}, {CommandId::kWorkers}},
+    {{"requests"}, {CommandId::kRequests}},
+    {{"events"}, {CommandId::kEvents}},
+    {{"events", "0"}, {CommandId::kEvents, 0, 0, {}, 0}},
+    {{"events", "17"}, {CommandId::kEvents, 0, 0, {}, 17}},
+    {{"stack", "3"}, {CommandId::kStack, 0, 3}},
+    {{"scale", "8"}, {CommandId::kScale, 8}},
+    {{"reload"}, {CommandId::kReload}},
+    {{"restart"}, {CommandId::kRestart}},
+    {{"cancel", "3-1841"}, {CommandId::kCancel, 0, 0, {3, 1841}}},
+    {{"stop"}, {CommandId::kStop}},
+};
+
 TEST(ParseCommandLine, KnowsEveryCommand) {
-  for (const CommandRow& row : kCommands) {
-    Arguments arguments{std::string(row.name)};
-    if (!row.argument.empty()) arguments.push_back("8");
-    const CommandLine line = Parsed(arguments);
-    EXPECT_EQ(line.command, &row) << row.name;
-    EXPECT_EQ(line.argument, row.argument.empty() ? 0 : 8);
+  std::set<CommandId> known;
+  for (const auto& example : kExamples) {
+    const CommandLine line = Parsed(example.arguments);
+    ASSERT_NE(line.row, nullptr);
+    EXPECT_EQ(line.row->name, example.arguments.front());
+    EXPECT_EQ(line.command.id, example.command.id);
+    EXPECT_EQ(line.command.workers, example.command.workers);
+    EXPECT_EQ(line.command.worker, example.command.worker);
+    EXPECT_EQ(line.command.request, example.command.request);
+    EXPECT_EQ(line.command.after, example.command.after);
     EXPECT_FALSE(line.json);
     EXPECT_FALSE(line.timeout);
+    EXPECT_FALSE(line.follow);
+    known.insert(line.command.id);
   }
+  EXPECT_EQ(known.size(), kCommands.size());
+}
+
+TEST(ParseCommandLine, EventsMayBeFollowed) {
+  for (const Arguments& arguments : {Arguments{"events", "--follow", "17", "--json"},
+                                     Arguments{"--json", "events", "17", "--follow"}}) {
+    const CommandLine line = Parsed(arguments);
+    EXPECT_TRUE(line.follow);
+    EXPECT_TRUE(line.json);
+    EXPECT_EQ(line.command.after, 17);
+  }
+  EXPECT_EQ(Parsed({"events", "--follow"}).command.after, std::nullopt);
 }
 
 TEST(ParseCommandLine, TakesOptionsBeforeAndAfterTheCommand) {
@@ -47,13 +87,18 @@ TEST(ParseCommandLine, TakesOptionsBeforeAndAfterTheCommand) {
     EXPECT_EQ(line.socket, "/x.sock");
     EXPECT_TRUE(line.json);
     EXPECT_EQ(line.timeout, 2.5);
-    EXPECT_EQ(line.argument, 3);
+    EXPECT_EQ(line.command.workers, 3);
   }
   EXPECT_EQ(Parsed({"--name", "shop", "status"}).name, "shop");
 }
 
 TEST(ParseCommandLine, RefusesMistakesInOneLine) {
   const std::string range = "gunictl: scale: WORKERS must be a whole number from 1 to 512, not ";
+  const std::string worker =
+      "gunictl: stack: WORKER must be the id of a worker, a whole number, not ";
+  const std::string request =
+      "gunictl: cancel: REQUEST must be the id of a request, such as 3-1841, not ";
+  const std::string event = "gunictl: events: AFTER must be the id of an event, or 0, not ";
   const std::string timeout = "gunictl: --timeout must be a number of seconds greater than 0, not ";
   const struct {
     Arguments arguments;
@@ -69,9 +114,30 @@ TEST(ParseCommandLine, RefusesMistakesInOneLine) {
       {{"scale", "1.5"}, range + "'1.5'"},
       {{"scale", "8x"}, range + "'8x'"},
       {{"scale", "+8"}, range + "'+8'"},
+      {{"scale", "08"}, range + "'08'"},
       {{"scale", ""}, range + "''"},
       {{"scale", "\x1b[31m"}, range + "'\\x1b[31m'"},
       {{"scale"}, "gunictl: scale: WORKERS is required"},
+      {{"stack", "0"}, worker + "'0'"},
+      {{"stack", "-1"}, worker + "'-1'"},
+      {{"stack", "x"}, worker + "'x'"},
+      {{"stack", "3-1841"}, worker + "'3-1841'"},
+      {{"stack", "2147483648"}, worker + "'2147483648'"},
+      {{"stack", ""}, worker + "''"},
+      {{"stack"}, "gunictl: stack: WORKER is required"},
+      {{"cancel", "3"}, request + "'3'"},
+      {{"cancel", "3-"}, request + "'3-'"},
+      {{"cancel", "-3"}, request + "'-3'"},
+      {{"cancel", "0-1"}, request + "'0-1'"},
+      {{"cancel", "3-01"}, request + "'3-01'"},
+      {{"cancel", "3 - 1"}, request + "'3 - 1'"},
+      {{"cancel", "3-\n1"}, request + "'3-\\x0a1'"},
+      {{"cancel", "3-18446744073709551616"}, request + "'3-18446744073709551616'"},
+      {{"cancel"}, "gunictl: cancel: REQUEST is required"},
+      {{"events", "x"}, event + "'x'"},
+      {{"events", "-1"}, event + "'-1'"},
+      {{"events", ""}, event + "''"},
+      {{"events", "--follow", "3-1"}, event + "'3-1'"},
       {{}, "gunictl: no command given; see gunictl --help"},
       {{"--json"}, "gunictl: no command given; see gunictl --help"},
       {{"foo"}, "gunictl: there is no command 'foo'; see gunictl --help"},
@@ -93,7 +159,10 @@ TEST(ParseCommandLine, RefusesWhatDoesNotGoTogether) {
        {Arguments{"-s", "/x.sock", "--name", "shop", "status"}, Arguments{"status", "3"},
         Arguments{"scale", "3", "4"}, Arguments{"status", "workers"},
         Arguments{"--bogus", "status"}, Arguments{"-s", "", "stop"},
-        Arguments{"--name", "", "stop"}, Arguments{"status", "-s"}}) {
+        Arguments{"--name", "", "stop"}, Arguments{"status", "-s"}, Arguments{"requests", "1"},
+        Arguments{"stack", "1", "2"}, Arguments{"events", "1", "2"},
+        Arguments{"status", "--follow"}, Arguments{"--follow", "events"},
+        Arguments{"stack", "--follow", "1"}}) {
     const CommandLineExit exit = Exited(arguments);
     EXPECT_EQ(exit.exit_code, ctl_exit::kUsage);
     EXPECT_EQ(std::count(exit.text.begin(), exit.text.end(), '\n'), 1) << exit.text;
@@ -108,6 +177,7 @@ TEST(ParseCommandLine, HelpNamesEveryCommand) {
     EXPECT_NE(help.text.find(row.help), std::string::npos) << row.name;
   }
   EXPECT_NE(Exited({"scale", "--help"}).text.find("WORKERS"), std::string::npos);
+  EXPECT_NE(Exited({"events", "--help"}).text.find("--follow"), std::string::npos);
 }
 
 TEST(ParseCommandLine, VersionIsThatOfTheProject) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "gunid/reports.h"
 
 namespace gunid {
@@ -135,9 +137,121 @@ TEST(RenderReport, StatsAreTotalsAndTheTable) {
 TEST(RenderReport, AnOperationIsItsMessage) {
   const OperationReport report = {
       .operation = "scale", .outcome = "done", .message = "8 workers are ready"};
-  for (CommandId id :
-       {CommandId::kScale, CommandId::kReload, CommandId::kRestart, CommandId::kStop}) {
+  for (CommandId id : {CommandId::kScale, CommandId::kReload, CommandId::kRestart,
+                       CommandId::kCancel, CommandId::kStop}) {
     EXPECT_EQ(RenderReport(id, json(report).dump(), true), "8 workers are ready\n");
+  }
+}
+
+RequestReport SlowRequest() {
+  return {.id = "3-1841",
+          .worker = 3,
+          .pid = 4713,
+          .thread = 4720,
+          .method = "GET",
+          .path = "/gr\xc3\xbc\xc3\x9f/report",
+          .client = "127.0.0.1",
+          .age_s = 75,
+          .state = "running"};
+}
+
+TEST(RenderReport, RequestsAreATableWithThePathLast) {
+  const RequestReport other = {.id = "12-7",
+                               .worker = 12,
+                               .pid = 4711,
+                               .method = "POST",
+                               .path = "/",
+                               .age_s = 0.02,
+                               .state = "cancelled"};
+  const RequestsReport report{{SlowRequest(), other}};
+  EXPECT_EQ(RenderReport(CommandId::kRequests, json(report).dump(), false),
+            "REQUEST  WORKER   PID  THREAD    AGE  CLIENT     STATE      METHOD  PATH\n"
+            "3-1841        3  4713    4720  1m15s  127.0.0.1  running    GET     "
+            "/gr\xc3\xbc\xc3\x9f/report\n"
+            "12-7         12  4711       -   20ms  -          cancelled  POST    /\n");
+}
+
+TEST(RenderReport, NoRequestsAreASentence) {
+  EXPECT_EQ(RenderReport(CommandId::kRequests, R"({"requests": []})", true),
+            "no requests in flight\n");
+}
+
+TEST(RenderReport, StacksAreParagraphs) {
+  const StacksReport report = {
+      .worker = 3,
+      .pid = 4713,
+      .threads = {{.thread = "Thread 0x00007f12",
+                   .request = "3-1841",
+                   .stack = "  File \"/app.py\", line 3 in view\n  File \"/x.py\", line 9 in go\n"},
+                  {.thread = "Thread 0x00007f13", .stack = "  File \"/y.py\", line 1 in wait"},
+                  {.thread = "Thread 0x00007f14"}}};
+  EXPECT_EQ(RenderReport(CommandId::kStack, json(report).dump(), true),
+            "Thread 0x00007f12, request 3-1841\n"
+            "  File \"/app.py\", line 3 in view\n"
+            "  File \"/x.py\", line 9 in go\n"
+            "\n"
+            "Thread 0x00007f13\n"
+            "  File \"/y.py\", line 1 in wait\n"
+            "\n"
+            "Thread 0x00007f14\n");
+  EXPECT_EQ(RenderReport(CommandId::kStack, json(StacksReport{}).dump(), false),
+            "no thread runs Python\n");
+}
+
+EventReport Timeout() {
+  return {.id = 17,
+          .time = "2026-01-02T03:04:05Z",
+          .type = "request_timeout",
+          .worker = 3,
+          .pid = 4713,
+          .request = "3-1841",
+          .message = "GET /report has run for 30.0 s",
+          .detail = "Thread 0x00007f12:\n  File \"/app.py\", line 3 in view\n\nend"};
+}
+
+const std::string kTimeoutEvent =
+    "2026-01-02T03:04:05Z  request_timeout    request 3-1841    GET /report has run for 30.0 s\n"
+    "    Thread 0x00007f12:\n"
+    "      File \"/app.py\", line 3 in view\n"
+    "\n"
+    "    end\n";
+
+TEST(RenderReport, EventsAreLinesWithTheirDetailBelow) {
+  const EventsReport report{{
+      {.id = 16, .time = "T1", .type = "worker_ready", .worker = 3, .message = "worker 3 is ready"},
+      Timeout(),
+      {.id = 18, .time = "T2", .type = "stopping", .message = "the server is being stopped"},
+  }};
+  EXPECT_EQ(RenderReport(CommandId::kEvents, json(report).dump(), true),
+            "T1  worker_ready       worker 3          worker 3 is ready\n" + kTimeoutEvent +
+                "T2  stopping           server            the server is being stopped\n");
+  EXPECT_EQ(RenderReport(CommandId::kEvents, R"({"events": []})", false), "no events\n");
+}
+
+TEST(RenderEvent, IsWhatTheListShows) {
+  EXPECT_EQ(RenderEvent(Timeout()), kTimeoutEvent);
+}
+
+// Each text that an application, a client or a path can bring in.
+TEST(RenderReport, NothingOfARequestDrivesTheTerminal) {
+  const std::string evil = "\x1b[2J\x07\r\xc2\x9b";
+  RequestReport request = SlowRequest();
+  for (auto* text : {&request.id, &request.method, &request.path, &request.client, &request.state})
+    *text = evil + "\n";
+  EventReport event = Timeout();
+  for (auto* text : {&event.time, &event.type, &event.request, &event.message}) *text = evil + "\n";
+  event.detail = evil;
+  const std::pair<CommandId, json> documents[] = {
+      {CommandId::kRequests, RequestsReport{{request}}},
+      {CommandId::kStack, StacksReport{.threads = {{evil + "\n", evil + "\n", evil}}}},
+      {CommandId::kEvents, EventsReport{{event}}},
+  };
+  for (const auto& [id, document] : documents) {
+    const auto text = RenderReport(id, document.dump(), false);
+    ASSERT_TRUE(text);
+    EXPECT_EQ(text->find_first_of("\x1b\x07\r\xc2"), std::string::npos) << *text;
+    EXPECT_NE(text->find("\\x1b[2J"), std::string::npos) << *text;
+    EXPECT_EQ(std::count(text->begin(), text->end(), '\n'), 2) << *text;
   }
 }
 
@@ -148,7 +262,9 @@ TEST(RenderReport, UnknownMembersAreIgnored) {
 }
 
 TEST(RenderReport, WhatIsNoReportIsNotRendered) {
-  for (const char* body : {"", "x", "{}", "[]", "null", R"({"workers": 3})", R"({"state": 1})"}) {
+  for (const char* body :
+       {"", "x", "{}", "[]", "null", R"({"workers": 3})", R"({"state": 1})", R"({"requests": {}})",
+        R"({"events": [1]})", R"({"worker": 1, "pid": 2, "threads": [{}]})"}) {
     for (const CommandRow& row : kCommands) {
       EXPECT_EQ(RenderReport(row.id, body, false), std::nullopt) << row.name << " " << body;
     }
@@ -177,25 +293,6 @@ TEST(RenderError, WhatIsNoErrorDocumentIsNotRendered) {
   for (const char* body : {"", "{}", "[]", R"({"error": "x"})", R"({"error": {"message": "x"}})"}) {
     EXPECT_EQ(RenderError(body), std::nullopt) << body;
   }
-}
-
-TEST(EscapeControl, KeepsTextAndShowsControlBytes) {
-  const struct {
-    std::string text;
-    std::string escaped;
-  } cases[] = {
-      {"plain", "plain"},
-      {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
-      {"a\nb\tc", "a\\x0ab\\x09c"},
-      {std::string("\0\x7f", 2), "\\x00\\x7f"},
-      {"\xc2\x9b"
-       "31m",
-       "\\xc2\\x9b31m"},
-      {"\xc2\xa0", "\xc2\xa0"},
-      {"\xc2", "\xc2"},
-  };
-  for (const auto& test : cases) EXPECT_EQ(EscapeControl(test.text), test.escaped);
-  EXPECT_EQ(EscapeControlLines("a\nb\tc\r"), "a\nb\tc\\x0d");
 }
 
 }  // namespace

@@ -587,7 +587,7 @@ TEST_F(ConnectionTest, ClientLeavesWhileTheApplicationRuns) {
         const std::string chunk(100'000, 'x');
         for (int i = 0; i < 1000; ++i) {
           const auto status = exchange.Write(chunk);
-          if (status == Exchange::WriteStatus::kFull && exchange.WaitForRoom(5)) continue;
+          if (status == Exchange::WriteStatus::kFull && WaitForRoom(exchange, 5)) continue;
           if (status == Exchange::WriteStatus::kOk) continue;
           ++closed;
           break;

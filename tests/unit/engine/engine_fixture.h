@@ -8,16 +8,19 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <optional>
-#include <queue>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/executor.h"
+#include "engine/leadership.h"
+#include "engine/serving.h"
 
 namespace gunid {
 
@@ -30,29 +33,27 @@ class FakeExecutor : public Executor {
  public:
   explicit FakeExecutor(Application application) : application_(std::move(application)) {}
 
-  void Start(CompletionSink& sink) override { sink_ = &sink; }
-  void Stop() override { stopped_ = true; }
   [[nodiscard]] bool keeps_alive() const override { return true; }
-  void BeforeWait() override {}
-  void AfterWait() override {}
-  [[nodiscard]] bool stopped() const { return stopped_; }
+  void Cancel(std::uint64_t /*serial*/) override {}
 
  protected:
-  void RunOne(Exchange& exchange) {
-    application_(exchange);
-    sink_->Completed(exchange);
-  }
-
- private:
   const Application application_;
-  CompletionSink* sink_ = nullptr;
-  bool stopped_ = false;
 };
 
+// Calls the application on the engine's thread.
 class InlineFake : public FakeExecutor {
  public:
   using FakeExecutor::FakeExecutor;
-  void Submit(Exchange& exchange) override { RunOne(exchange); }
+  void Run(Engine& engine) override {
+    engine.Begin();
+    while (!engine.finished()) {
+      Exchange* const exchange = engine.Turn(nullptr);
+      if (exchange == nullptr) continue;
+      application_(*exchange);
+      engine.Complete(*exchange);
+    }
+    engine.End();
+  }
   [[nodiscard]] int capacity() const override { return 1; }
 };
 
@@ -63,55 +64,47 @@ class SyncFake : public InlineFake {
   [[nodiscard]] bool keeps_alive() const override { return false; }
 };
 
-class ThreadedFake : public FakeExecutor {
+// The sync worker with its second thread.
+class AloneFake : public FakeExecutor, private ApplicationCaller {
+ public:
+  using FakeExecutor::FakeExecutor;
+  void Run(Engine& engine) override {
+    Leadership leadership(std::chrono::milliseconds(1));
+    std::thread companion([&] { KeepLoopGoing(engine, leadership); });
+    engine.Begin();
+    ServeAlone(engine, leadership, *this);
+    companion.join();
+  }
+  [[nodiscard]] int capacity() const override { return 1; }
+
+ private:
+  void BeforeWait() override {}
+  void Call(Exchange& exchange) override { application_(exchange); }
+};
+
+// As the gthread worker: one thread more than calls.
+class ThreadedFake : public FakeExecutor, private ApplicationCaller {
  public:
   ThreadedFake(Application application, int threads)
       : FakeExecutor(std::move(application)), capacity_(threads) {}
-  ~ThreadedFake() override { Join(); }
 
-  void Start(CompletionSink& sink) override {
-    FakeExecutor::Start(sink);
-    for (int i = 0; i < capacity_; ++i) threads_.emplace_back([this] { RunThread(); });
-  }
-  void Submit(Exchange& exchange) override {
-    const std::lock_guard lock(mutex_);
-    queue_.push(&exchange);
-    changed_.notify_one();
+  void Run(Engine& engine) override {
+    Leadership leadership(std::chrono::microseconds(500));
+    std::vector<std::thread> threads;
+    for (int i = 0; i < capacity_; ++i) {
+      threads.emplace_back([&] { ServeTogether(engine, leadership, *this, false); });
+    }
+    engine.Begin();
+    ServeTogether(engine, leadership, *this, true);
+    for (std::thread& thread : threads) thread.join();
   }
   [[nodiscard]] int capacity() const override { return capacity_; }
-  void Stop() override {
-    FakeExecutor::Stop();
-    Join();
-  }
-  void Join() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-      changed_.notify_all();
-    }
-    for (std::thread& thread : threads_) thread.join();
-    threads_.clear();
-  }
 
  private:
-  void RunThread() {
-    while (true) {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-      if (queue_.empty()) return;
-      Exchange& exchange = *queue_.front();
-      queue_.pop();
-      lock.unlock();
-      RunOne(exchange);
-    }
-  }
+  void BeforeWait() override {}
+  void Call(Exchange& exchange) override { application_(exchange); }
 
   const int capacity_;
-  std::vector<std::thread> threads_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::queue<Exchange*> queue_;
-  bool stopping_ = false;
 };
 
 // A gate that a fake application waits at.
@@ -280,24 +273,24 @@ class EngineTest : public testing::Test {
     if (!thread_.joinable()) return;
     engine_->loop().Post([this] { engine_->Stop(); });
     thread_.join();
-    if (threaded_ != nullptr) threaded_->Join();
   }
 
   template <class T, class... Arguments>
   T& Start(Application application, Arguments... arguments) {
     auto executor = std::make_unique<T>(std::move(application), arguments...);
     T& result = *executor;
-    threaded_ = dynamic_cast<ThreadedFake*>(executor.get());
     executor_ = std::move(executor);
     // Copies, as in a worker: an engine closes its own when it drains.
     engine_listeners_.clear();
     for (const Listener& listener : listeners_) {
       engine_listeners_.push_back({listener.address, UniqueFd(::dup(listener.fd.get()))});
     }
-    engine_ = std::make_unique<Engine>(
-        options_, engine_listeners_, *executor_, SlotWriter(scoreboard_->slot(0)),
-        EngineEvents{.request_done = on_request_done_, .accepting_stopped = on_accepting_stopped_});
-    thread_ = std::thread([this] { engine_->Run(); });
+    engine_ = std::make_unique<Engine>(options_, engine_listeners_, *executor_,
+                                       SlotWriter(scoreboard_->slot(0)),
+                                       EngineEvents{.request_done = on_request_done_,
+                                                    .accepting_stopped = on_accepting_stopped_,
+                                                    .cut_short = [this] { cut_short_ = true; }});
+    thread_ = std::thread([this] { executor_->Run(*engine_); });
     return result;
   }
 
@@ -317,13 +310,22 @@ class EngineTest : public testing::Test {
   std::vector<Listener> engine_listeners_;
   std::optional<Scoreboard> scoreboard_;
   std::unique_ptr<FakeExecutor> executor_;
-  ThreadedFake* threaded_ = nullptr;
   std::function<void(std::uint64_t)> on_request_done_;
   std::function<void()> on_accepting_stopped_;
+  // A test in which this happens has to let the calls end: the threads are joined.
+  std::atomic<bool> cut_short_{false};
   std::unique_ptr<Engine> engine_;
   std::thread thread_;
   int port_ = 0;
 };
+
+// As a thread waits for its client.
+inline bool WaitForRoom(Exchange& exchange, double timeout_s) {
+  return exchange.WaitForRoom(timeout_s, [&exchange] {
+    exchange.WaitForSocket();
+    return true;
+  });
+}
 
 // Applications.
 

@@ -1,5 +1,7 @@
 #include "engine/engine.h"
 
+#include <set>
+
 #include "engine/engine_fixture.h"
 
 namespace gunid {
@@ -13,14 +15,14 @@ void SendText(Exchange& exchange, const std::string& text) {
 
 TEST_F(EngineTest, DrainClosesIdleConnectionsAfterAMoment) {
   options_.keepalive_s = 60;
-  FakeExecutor& executor = Start<InlineFake>(Echo);
+  Start<InlineFake>(Echo);
   Client idle(port_);
   idle.Send(Get("/"));
   ASSERT_TRUE(idle.ReadResponse());
   Drain();
   Join();
   EXPECT_TRUE(idle.AtEnd());
-  EXPECT_TRUE(executor.stopped());
+  EXPECT_FALSE(cut_short_);
 }
 
 TEST_F(EngineTest, DrainAnswersOneLastRequestOfAnIdleConnection) {
@@ -131,9 +133,9 @@ TEST_F(EngineTest, DrainClosesTheListenersAndSaysSo) {
   Join();
 }
 
-TEST_F(EngineTest, StopCutsConnectionsAndReturnsWhileARequestRuns) {
+TEST_F(EngineTest, StopCutsConnectionsWhileARequestRuns) {
   Gate gate;
-  FakeExecutor& executor = Start<ThreadedFake>(
+  Start<ThreadedFake>(
       [&gate](Exchange& exchange) {
         gate.Arrive();
         Echo(exchange);
@@ -146,12 +148,210 @@ TEST_F(EngineTest, StopCutsConnectionsAndReturnsWhileARequestRuns) {
   reading.Send("GET / HT");
   while (scoreboard_->Counters(0).connections < 2) std::this_thread::yield();
   engine_->loop().Post([this] { engine_->Stop(); });
-  Join();
   EXPECT_TRUE(busy.AtEnd());
   EXPECT_TRUE(reading.AtEnd());
-  EXPECT_FALSE(executor.stopped());
+  while (!cut_short_) std::this_thread::yield();
   gate.Open();
-  threaded_->Join();
+  Join();
+}
+
+TEST_F(EngineTest, KeepsTheLoopGoingWhileTheOnlyThreadIsInALongCall) {
+  options_.head_s = 0.05;
+  options_.max_connections = 10;
+  Gate gate;
+  Start<AloneFake>([&gate](Exchange& exchange) {
+    gate.Arrive();
+    Echo(exchange);
+  });
+  Client slow(port_);
+  slow.Send("GET / HT");
+  while (scoreboard_->Counters(0).connections < 1) std::this_thread::yield();
+  Client busy(port_);
+  busy.Send(Get("/"));
+  ASSERT_TRUE(gate.WaitForArrivals(1));
+  const auto timed_out = slow.ReadResponse();
+  ASSERT_TRUE(timed_out);
+  EXPECT_EQ(timed_out->status, 408);
+  gate.Open();
+  ASSERT_TRUE(busy.ReadResponse());
+  for (int i = 0; i < 3; ++i) {
+    busy.Send(Get("/"));
+    ASSERT_TRUE(busy.ReadResponse());
+  }
+}
+
+TEST_F(EngineTest, OneThreadCallsAlsoWhenItsCallsTakeLong) {
+  std::set<std::thread::id> callers;
+  Start<AloneFake>([&callers](Exchange& exchange) {
+    callers.insert(std::this_thread::get_id());
+    std::this_thread::sleep_for(std::chrono::milliseconds(3));
+    Echo(exchange);
+  });
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.emplace_back([this] {
+      Client client(port_);
+      for (int request = 0; request < 10; ++request) {
+        client.Send(Get("/"));
+        ASSERT_TRUE(client.ReadResponse());
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  Drain();
+  Join();
+  EXPECT_EQ(callers.size(), 1U);
+}
+
+// Quick and long calls in turn, of which each must be executed once and answered to its own client.
+TEST_F(EngineTest, ThreadsThatTakeTurnsLoseNoRequest) {
+  constexpr int kClients = 8;
+  constexpr int kRequests = 100;
+  std::atomic<int> calls = 0;
+  Start<ThreadedFake>(
+      [&calls](Exchange& exchange) {
+        if (++calls % 3 == 0) std::this_thread::sleep_for(std::chrono::microseconds(900));
+        const std::string target(exchange.request().target);
+        exchange.SendHead(OkHead(), target.size());
+        exchange.Write(target);
+        exchange.Finish();
+      },
+      3);
+  std::vector<std::thread> clients;
+  for (int number = 0; number < kClients; ++number) {
+    clients.emplace_back([this, number] {
+      Client client(port_);
+      for (int request = 0; request < kRequests; ++request) {
+        const std::string target = "/" + std::to_string(number) + "/" + std::to_string(request);
+        client.Send(Get(target));
+        const auto response = client.ReadResponse();
+        ASSERT_TRUE(response);
+        ASSERT_EQ(response->body, target);
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  Drain();
+  Join();
+  EXPECT_EQ(calls, kClients * kRequests);
+  EXPECT_EQ(scoreboard_->InFlight(0), 0);
+}
+
+class AbandonTest : public EngineTest {
+ protected:
+  std::uint64_t WaitForSerial() {
+    std::vector<RequestInFlight> requests;
+    while (requests = scoreboard_->Requests(0), requests.empty()) std::this_thread::yield();
+    return requests[0].serial;
+  }
+};
+
+TEST_F(AbandonTest, AnswersForAnApplicationThatDoesNotAndDrainsWithoutIt) {
+  Gate gate;
+  Start<ThreadedFake>(
+      [&gate](Exchange& exchange) {
+        gate.Arrive();
+        Echo(exchange);
+      },
+      2);
+  Client stuck(port_);
+  stuck.Send(Get("/"));
+  ASSERT_TRUE(gate.WaitForArrivals(1));
+  engine_->Abandon(WaitForSerial() + 1);  // no such request
+  engine_->Abandon(WaitForSerial());
+  const auto response = stuck.ReadResponse();
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->status, 504);
+  EXPECT_TRUE(response->Has("Connection: close"));
+  EXPECT_TRUE(stuck.AtEnd());
+  EXPECT_EQ(scoreboard_->InFlight(0), 1);
+  Drain();
+  while (!cut_short_) std::this_thread::yield();
+  gate.Open();
+  Join();
+}
+
+TEST_F(AbandonTest, WhatTheApplicationDoesAfterwardsGoesNowhere) {
+  Gate gate;
+  std::atomic<int> later = 0;
+  Start<ThreadedFake>(
+      [&](Exchange& exchange) {
+        if (exchange.request().target == "/stuck") gate.Arrive();
+        Echo(exchange);
+        ++later;
+      },
+      2);
+  Client stuck(port_);
+  stuck.Send(Get("/stuck"));
+  ASSERT_TRUE(gate.WaitForArrivals(1));
+  engine_->Abandon(WaitForSerial());
+  EXPECT_EQ(stuck.ReadResponse()->status, 504);
+  gate.Open();
+  EXPECT_TRUE(stuck.AtEnd());
+  while (later < 1 || scoreboard_->InFlight(0) > 0) std::this_thread::yield();
+  EXPECT_EQ(scoreboard_->Counters(0).server_errors, 1U);
+  // Its place is free again.
+  Client next(port_);
+  next.Send(Get("/"));
+  EXPECT_EQ(next.ReadResponse()->status, 200);
+  Drain();
+  Join();
+  EXPECT_FALSE(cut_short_);
+}
+
+TEST_F(AbandonTest, WhatWaitsBehindCallsThatDoNotEndIsRefused) {
+  Gate gate;
+  Start<ThreadedFake>(
+      [&gate](Exchange& exchange) {
+        gate.Arrive();
+        Echo(exchange);
+      },
+      1);
+  Client early(port_);  // accepted before, and sends the rest of its request later
+  early.Send("GET / HT");
+  while (scoreboard_->Counters(0).connections < 1) std::this_thread::yield();
+  Client waiting(port_);
+  waiting.Send("GET / HT");
+  while (scoreboard_->Counters(0).connections < 2) std::this_thread::yield();
+  Client stuck(port_);
+  stuck.Send(Get("/"));
+  ASSERT_TRUE(gate.WaitForArrivals(1));
+  waiting.Send("TP/1.1\r\nHost: h\r\n\r\n");
+  WaitForTurn();
+  engine_->Abandon(WaitForSerial());
+  EXPECT_EQ(stuck.ReadResponse()->status, 504);
+  EXPECT_EQ(waiting.ReadResponse()->status, 503);
+  early.Send("TP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(early.ReadResponse()->status, 503);
+  waiting.Close();
+  early.Close();
+  Drain();
+  while (!cut_short_) std::this_thread::yield();
+  gate.Open();
+  Join();
+}
+
+TEST_F(AbandonTest, CutsAResponseThatHasBegun) {
+  Gate gate;
+  Start<ThreadedFake>(
+      [&gate](Exchange& exchange) {
+        exchange.SendHead(OkHead(), 10);
+        exchange.Write("12345");
+        gate.Arrive();
+        exchange.Write("67890");
+        exchange.Finish();
+      },
+      2);
+  Client stuck(port_);
+  stuck.Send(Get("/"));
+  ASSERT_TRUE(gate.WaitForArrivals(1));
+  engine_->Abandon(WaitForSerial());
+  const std::string received = stuck.ReadToEnd();
+  EXPECT_TRUE(received.ends_with("12345")) << received;
+  EXPECT_EQ(received.find("504"), std::string::npos);
+  gate.Open();
+  Drain();
+  Join();
 }
 
 TEST_F(EngineTest, CountsCompletedRequests) {

@@ -319,7 +319,7 @@ TEST_F(ExchangeTest, TellsWhenTooMuchIsPendingAndWaitsForRoom) {
         for (int i = 0; i < kChunks; ++i) {
           if (exchange.Write(chunk) != Exchange::WriteStatus::kFull) continue;
           ++waits;
-          EXPECT_TRUE(exchange.WaitForRoom(5));
+          EXPECT_TRUE(WaitForRoom(exchange, 5));
         }
         exchange.Finish();
       },
@@ -344,7 +344,7 @@ TEST_F(ExchangeTest, WaitForRoomGivesUpOnAClientThatTakesTooLittle) {
         const std::string chunk(1'000'000, 'x');
         while (exchange.Write(chunk) == Exchange::WriteStatus::kOk) {
         }
-        waited = exchange.WaitForRoom(0.5);
+        waited = WaitForRoom(exchange, 0.5);
         exchange.Finish();
       },
       1);
@@ -369,7 +369,7 @@ TEST_F(ExchangeTest, WaitForRoomGivesUpOnAClientThatTakesNothing) {
         const std::string chunk(1'000'000, 'x');
         while (exchange.Write(chunk) == Exchange::WriteStatus::kOk) {
         }
-        waited = exchange.WaitForRoom(0.1);
+        waited = WaitForRoom(exchange, 0.1);
         EXPECT_EQ(exchange.Write("x"), Exchange::WriteStatus::kClosed);
         exchange.Finish();
       },

@@ -38,7 +38,7 @@ TEST_F(ScoreboardTest, StartsEmpty) {
 }
 
 TEST_F(ScoreboardTest, ShowsARequestWhileItRuns) {
-  const int entry = writer_.BeginRequest("GET", "/slow", 42);
+  const int entry = writer_.BeginRequest({"GET", "/slow", "", 1, 42});
   ASSERT_GE(entry, 0);
   const auto requests = board_.Requests(1);
   ASSERT_EQ(requests.size(), 1U);
@@ -51,7 +51,7 @@ TEST_F(ScoreboardTest, ShowsARequestWhileItRuns) {
 }
 
 TEST_F(ScoreboardTest, APostponedRequestIsYounger) {
-  const int entry = writer_.BeginRequest("GET", "/", 42);
+  const int entry = writer_.BeginRequest({"GET", "/", "", 1, 42});
   writer_.PostponeRequest(entry, 8);
   writer_.PostponeRequest(-1, 8);  // one that no entry shows
   ASSERT_EQ(board_.Requests(1).size(), 1U);
@@ -60,11 +60,38 @@ TEST_F(ScoreboardTest, APostponedRequestIsYounger) {
   EXPECT_TRUE(board_.Requests(1).empty());
 }
 
+TEST_F(ScoreboardTest, ShowsAlsoOnlyThoseThatStartedBefore) {
+  for (const std::uint64_t serial : {1, 2, 3}) {
+    writer_.BeginRequest({"GET", "/", "", serial, 100 * serial});
+  }
+  EXPECT_TRUE(board_.Requests(1, 0).empty());
+  EXPECT_TRUE(board_.Requests(1, 100).empty());
+  ASSERT_EQ(board_.Requests(1, 300).size(), 2U);
+  EXPECT_EQ(board_.Requests(1, 300)[1].serial, 2U);
+  EXPECT_EQ(board_.Requests(1, 301).size(), 3U);
+}
+
+TEST_F(ScoreboardTest, ARequestIsSeenAlsoWhileItIsPostponed) {
+  const int entry = writer_.BeginRequest({"GET", "/", "", 7, 1});
+  std::atomic<bool> done = false;
+  std::thread writer([&] {
+    while (!done) writer_.PostponeRequest(entry, 1);
+  });
+  int seen = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    const auto requests = board_.Requests(1);
+    seen += requests.size() == 1 && requests[0].serial == 7 ? 1 : 0;
+  }
+  done = true;
+  writer.join();
+  EXPECT_EQ(seen, 10'000);
+}
+
 TEST_F(ScoreboardTest, CountsPerSlot) {
   writer_.Heartbeat(99);
   writer_.ConnectionAccepted();
   for (const int status : {200, 404, 499, 500, 503})
-    writer_.EndRequest(writer_.BeginRequest("GET", "/", 1), status, 10);
+    writer_.EndRequest(writer_.BeginRequest({"GET", "/", "", 1, 1}), status, 10);
   const SlotCounters counters = board_.Counters(1);
   EXPECT_EQ(counters.requests, 5U);
   EXPECT_EQ(counters.server_errors, 2U);
@@ -86,18 +113,19 @@ TEST_F(ScoreboardTest, CountersAddUp) {
 
 TEST_F(ScoreboardTest, CutsLongTexts) {
   const std::string path = "/" + std::string(5000, 'x');
-  writer_.BeginRequest("GET", path, 1);
-  writer_.BeginRequest(std::string(100, 'M'), path, 1);
+  writer_.BeginRequest({"GET", path, "", 1, 1});
+  writer_.BeginRequest({std::string(100, 'M'), path, "", 1, 1});
   const auto texts = Texts();
   ASSERT_EQ(texts.size(), 2U);
-  EXPECT_EQ(texts[0], ("GET " + path).substr(0, 111));
-  EXPECT_EQ(texts[1], (std::string(32, 'M') + " " + path).substr(0, 111));
+  EXPECT_EQ(texts[0], ("GET " + path).substr(0, 167));
+  EXPECT_EQ(texts[1], (std::string(33, 'M') + " " + path).substr(0, 167));
 }
 
 TEST_F(ScoreboardTest, AShortTextLeavesNothingOfTheLongOneBefore) {
-  writer_.EndRequest(writer_.BeginRequest("DELETE", "/a/rather/long/path/to/something", 1), 200, 0);
+  writer_.EndRequest(writer_.BeginRequest({"DELETE", "/a/rather/long/path/to/something", "", 1, 1}),
+                     200, 0);
   for (const char* path : {"", "/", "/ab", "/abc", "/abcd"}) {
-    const int entry = writer_.BeginRequest("GET", path, 1);
+    const int entry = writer_.BeginRequest({"GET", path, "", 1, 1});
     EXPECT_THAT(Texts(), testing::ElementsAre(std::string("GET ") + path));
     writer_.EndRequest(entry, 200, 0);
   }
@@ -106,12 +134,12 @@ TEST_F(ScoreboardTest, AShortTextLeavesNothingOfTheLongOneBefore) {
 TEST_F(ScoreboardTest, ShowsAsManyRequestsAsThereAreEntries) {
   std::set<int> entries;
   for (int i = 0; i < kMaxInFlight; ++i)
-    entries.insert(writer_.BeginRequest("GET", "/" + std::to_string(i), 1));
+    entries.insert(writer_.BeginRequest({"GET", "/" + std::to_string(i), "", 1, 1}));
   EXPECT_EQ(entries.size(), static_cast<std::size_t>(kMaxInFlight));
   EXPECT_EQ(*entries.begin(), 0);
   EXPECT_EQ(*entries.rbegin(), kMaxInFlight - 1);
 
-  const int more = writer_.BeginRequest("GET", "/more", 1);
+  const int more = writer_.BeginRequest({"GET", "/more", "", 1, 1});
   EXPECT_EQ(more, -1);
   EXPECT_EQ(board_.InFlight(1), kMaxInFlight + 1);
   EXPECT_EQ(Texts().size(), static_cast<std::size_t>(kMaxInFlight));
@@ -119,19 +147,19 @@ TEST_F(ScoreboardTest, ShowsAsManyRequestsAsThereAreEntries) {
   EXPECT_EQ(board_.InFlight(1), kMaxInFlight);
 
   writer_.EndRequest(70, 200, 0);
-  EXPECT_EQ(writer_.BeginRequest("GET", "/again", 1), 70);
+  EXPECT_EQ(writer_.BeginRequest({"GET", "/again", "", 1, 1}), 70);
 }
 
 TEST_F(ScoreboardTest, ASlotHasAnEntryForEachThread) {
-  EXPECT_EQ(FindSetting("threads")->max, kMaxInFlight);
+  EXPECT_EQ(FindSetting("threads")->max, 128);
 }
 
 TEST_F(ScoreboardTest, ClearMakesTheSlotNew) {
   writer_.Heartbeat(1);
   writer_.ConnectionAccepted();
-  writer_.BeginRequest("GET", "/first", 1);
-  writer_.EndRequest(writer_.BeginRequest("GET", "/second", 1), 500, 10);
-  writer_.BeginRequest("GET", "/third", 1);
+  writer_.BeginRequest({"GET", "/first", "", 1, 1});
+  writer_.EndRequest(writer_.BeginRequest({"GET", "/second", "", 1, 1}), 500, 10);
+  writer_.BeginRequest({"GET", "/third", "", 1, 1});
   board_.slot(1).entries[1].sequence.fetch_add(1);  // died while it wrote
   board_.Clear(1);
   EXPECT_EQ(board_.Heartbeat(1), 0U);
@@ -140,12 +168,12 @@ TEST_F(ScoreboardTest, ClearMakesTheSlotNew) {
   EXPECT_EQ(board_.Counters(1).connections, 0U);
 
   SlotWriter next(board_.slot(1));
-  EXPECT_EQ(next.BeginRequest("POST", "/new", 7), 0);
+  EXPECT_EQ(next.BeginRequest({"POST", "/new", "", 1, 7}), 0);
   EXPECT_THAT(Texts(), testing::ElementsAre("POST /new"));
 }
 
 TEST_F(ScoreboardTest, AWriterThatDiedInTheMiddleLeavesNoText) {
-  writer_.BeginRequest("GET", "/x", 1);
+  writer_.BeginRequest({"GET", "/x", "", 1, 1});
   board_.slot(1).entries[0].sequence.fetch_add(1);
   EXPECT_THAT(Texts(), testing::ElementsAre(""));
 }
@@ -157,7 +185,7 @@ TEST_F(ScoreboardTest, IsSharedAcrossAFork) {
     if (!attached || attached->slot_count() != 3) _exit(1);
     SlotWriter writer(attached->slot(2));
     writer.Heartbeat(5);
-    writer.BeginRequest("GET", "/child", 6);
+    writer.BeginRequest({"GET", "/child", "", 1, 6});
     _exit(0);
   }
   int status = -1;
@@ -191,7 +219,7 @@ TEST_F(ScoreboardTest, AReaderNeverSeesTornText) {
     for (std::uint64_t i = 0; !done.load(std::memory_order_relaxed); ++i) {
       const std::uint64_t size = 1 + i % 100;
       const std::string path(size, static_cast<char>('a' + i % 26));
-      writer_.EndRequest(writer_.BeginRequest("GET", path, size), 200, 0);
+      writer_.EndRequest(writer_.BeginRequest({"GET", path, "", 1, size}), 200, 0);
     }
   });
   int seen = 0;

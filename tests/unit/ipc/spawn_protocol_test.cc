@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace gunid {
 namespace {
 
@@ -64,7 +66,15 @@ TEST(SpawnProtocol, CarriesTheShortOnes) {
   ThereAndBack(Go{});
   ThereAndBack(WorkerReady{});
   ThereAndBack(AcceptingStopped{});
+  ThereAndBack(StacksWanted{});
+  ThereAndBack(StacksWritten{});
   EXPECT_EQ(ThereAndBack(RecycleWanted{"max_requests"}).reason, "max_requests");
+}
+
+TEST(SpawnProtocol, CarriesTheNamesOfRequests) {
+  constexpr std::uint64_t kLargest = std::numeric_limits<std::uint64_t>::max();
+  EXPECT_EQ(ThereAndBack(CancelRequest{kLargest}).serial, kLargest);
+  EXPECT_EQ(ThereAndBack(AbandonRequest{17}).serial, 17U);
 }
 
 TEST(SpawnProtocol, ReplacesWhatIsNotUtf8) {

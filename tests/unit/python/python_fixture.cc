@@ -137,7 +137,7 @@ void WsgiServer::Run(Executor& executor, std::vector<std::function<void()>> clie
       if (--running == 0) engine.loop().Post([&engine] { engine.Drain(); });
     });
   }
-  engine.Run();
+  executor.Run(engine);
   for (std::thread& thread : threads) thread.join();
 }
 

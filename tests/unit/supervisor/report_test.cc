@@ -27,10 +27,11 @@ class IdleSpawner : public Spawner {
 class IdleObserver : public PoolObserver {
  public:
   void WorkerBecameReady(const WorkerHandle& /*worker*/) override {}
+  void WorkerHangs(const WorkerHandle& /*worker*/) override {}
   void WorkerFailedToBoot(const WorkerHandle& /*worker*/, const BootFailure& /*failure*/) override {
   }
   void WorkerCrashed(const WorkerHandle& /*worker*/, const std::string& /*exit*/) override {}
-  void WorkerGone(const WorkerHandle& /*worker*/) override {}
+  void WorkerGone(const WorkerHandle& /*worker*/, const std::string& /*exit*/) override {}
 };
 
 class ReportTest : public testing::Test {
@@ -79,7 +80,7 @@ TEST_F(ReportTest, Status) {
 TEST_F(ReportTest, WorkersComeFromPoolAndScoreboard) {
   SlotWriter slot(scoreboard.slot(0));
   slot.Heartbeat(static_cast<std::uint64_t>(Nanoseconds(seconds(998)).count()));
-  slot.BeginRequest("GET", "/", 1);
+  slot.BeginRequest({"GET", "/", "", 1, 1});
   const json workers = json::parse(WorkersDocument(Source()).body).at("workers");
   ASSERT_EQ(workers.size(), 2U);
   EXPECT_EQ(workers[0]["pid"], getpid());
@@ -94,7 +95,7 @@ TEST_F(ReportTest, WorkersComeFromPoolAndScoreboard) {
 
 TEST_F(ReportTest, TotalsAddWorkersThatAreGone) {
   SlotWriter slot(scoreboard.slot(0));
-  const int entry = slot.BeginRequest("GET", "/", 1);
+  const int entry = slot.BeginRequest({"GET", "/", "", 1, 1});
   slot.EndRequest(entry, 500, 10);
   statistics.of_gone_workers = {
       .requests = 5, .server_errors = 1, .bytes_sent = 100, .connections = 2};
@@ -105,6 +106,99 @@ TEST_F(ReportTest, TotalsAddWorkersThatAreGone) {
   EXPECT_EQ(stats["totals"]["bytes_sent"], 110);
   EXPECT_EQ(stats["totals"]["reloads"], 3);
   EXPECT_EQ(stats["in_flight"], 0);
+}
+
+TEST_F(ReportTest, RequestsAreThoseOfAllWorkersTheOldestFirst) {
+  const auto at = [](int second) {
+    return static_cast<std::uint64_t>(Nanoseconds(seconds(second)).count());
+  };
+  SlotWriter first(scoreboard.slot(0));
+  SlotWriter second(scoreboard.slot(1));
+  first.BeginRequest({"GET", "/young", "192.0.2.7", 17, at(999)});
+  first.BeginRequest({"POST", "/a b", "", 18, at(990)});
+  second.BeginRequest({"GET", "", "", 3, at(995)});
+  const auto state_of = [](RequestId id) {
+    return id == RequestId{1, 18} ? RequestState::kCancelled : RequestState::kRunning;
+  };
+  const json requests = json::parse(RequestsDocument(Source(), state_of).body).at("requests");
+  ASSERT_EQ(requests.size(), 3U);
+  EXPECT_EQ(requests[0], (json{{"id", "1-18"},
+                               {"worker", 1},
+                               {"pid", getpid()},
+                               {"thread", gettid()},
+                               {"method", "POST"},
+                               {"path", "/a b"},
+                               {"client", ""},
+                               {"age_s", 10.0},
+                               {"state", "cancelled"}}));
+  EXPECT_EQ(requests[1]["id"], "2-3");
+  EXPECT_EQ(requests[1]["path"], "");
+  EXPECT_EQ(requests[2]["id"], "1-17");
+  EXPECT_EQ(requests[2]["client"], "192.0.2.7");
+  EXPECT_EQ(requests[2]["state"], "running");
+}
+
+class StacksDocumentTest : public testing::Test {
+ protected:
+  json Document(const std::string& text) {
+    const CommandResult result = StacksDocument(worker, {.text = text}, scoreboard);
+    EXPECT_EQ(result.http_status, 200);
+    return json::parse(result.body);
+  }
+
+  Scoreboard scoreboard = std::move(*Scoreboard::Create(1));
+  SlotWriter slot{scoreboard.slot(0)};
+  WorkerHandle worker{.id = 3, .slot = 0, .pid = 4711};
+};
+
+TEST_F(StacksDocumentTest, NamesTheRequestOfAThread) {
+  slot.BeginRequest({"GET", "/", "", 17, 1});
+  char own[64];
+  std::snprintf(own, sizeof own, "Thread 0x%016lx", pthread_self());
+  const json document = Document(
+      "Thread 0x0000000000000001 (most recent call first):\n"
+      "  File \"caf\xe9.py\", line 1 in a\n\n" +
+      std::string(own) +
+      " (most recent call first):\n"
+      "  File \"b.py\", line 2 in b\n");
+  EXPECT_EQ(document["worker"], 3);
+  EXPECT_EQ(document["pid"], 4711);
+  ASSERT_EQ(document["threads"].size(), 2U);
+  EXPECT_EQ(document["threads"][0]["request"], "");
+  EXPECT_EQ(document["threads"][1]["thread"], own);
+  EXPECT_EQ(document["threads"][1]["request"], "3-17");
+  EXPECT_EQ(document["threads"][1]["stack"], "  File \"b.py\", line 2 in b");
+}
+
+TEST_F(StacksDocumentTest, NamesTheRequestsOfGreenlets) {
+  slot.BeginRequest({"GET", "/", "", 17, 1});
+  slot.BeginRequest({"GET", "/", "", 18, 1});
+  const json document = Document(
+      "Greenlet 0x1 (request 18) (most recent call first):\n"
+      "Greenlet 0x2 (request 17) (most recent call first):\n"
+      "Greenlet 0x3 (request 99) (most recent call first):\n");
+  ASSERT_EQ(document["threads"].size(), 3U);
+  EXPECT_EQ(document["threads"][0]["request"], "3-18");
+  EXPECT_EQ(document["threads"][1]["request"], "3-17");
+  EXPECT_EQ(document["threads"][2]["request"], "") << "it has ended";
+}
+
+TEST_F(StacksDocumentTest, WhereSeveralRequestsShareAThreadItIsNobodys) {
+  slot.BeginRequest({"GET", "/", "", 17, 1});
+  slot.BeginRequest({"GET", "/", "", 18, 1});
+  char own[64];
+  std::snprintf(own, sizeof own, "Thread 0x%016lx", pthread_self());
+  const json document = Document(std::string(own) + " (most recent call first):\n");
+  ASSERT_EQ(document["threads"].size(), 1U);
+  EXPECT_EQ(document["threads"][0]["request"], "");
+}
+
+TEST_F(StacksDocumentTest, NoStackIsAnError) {
+  const CommandResult result =
+      StacksDocument(worker, {.missing = "the process is gone"}, scoreboard);
+  EXPECT_EQ(result.http_status, 500);
+  EXPECT_EQ(json::parse(result.body).at("error").at("message"),
+            "worker 3 has no Python stack: the process is gone");
 }
 
 TEST_F(ReportTest, BytesThatAreNotUtf8DoNotBreakADocument) {

@@ -37,20 +37,26 @@ class FakeSpawner : public Spawner {
 class FakeObserver : public PoolObserver {
  public:
   void WorkerBecameReady(const WorkerHandle& worker) override { ready.push_back(worker.id); }
+  void WorkerHangs(const WorkerHandle& worker) override { hanging.push_back(worker.id); }
   void WorkerFailedToBoot(const WorkerHandle& worker, const BootFailure& failure) override {
     failures.emplace_back(worker.id, failure.message);
+    tracebacks.push_back(failure.traceback);
   }
   void WorkerCrashed(const WorkerHandle& worker, const std::string& /*exit*/) override {
     crashed.push_back(worker.id);
   }
-  void WorkerGone(const WorkerHandle& worker) override {
+  void WorkerGone(const WorkerHandle& worker, const std::string& exit) override {
     gone.emplace_back(worker.id, worker.reason);
+    exits.push_back(exit);
   }
 
   std::vector<int> ready;
+  std::vector<int> hanging;
   std::vector<std::pair<int, std::string>> failures;
+  std::vector<std::string> tracebacks;
   std::vector<int> crashed;
   std::vector<std::pair<int, StopReason>> gone;
+  std::vector<std::string> exits;
 };
 
 class WorkerPoolTest : public testing::Test {
@@ -193,12 +199,46 @@ TEST_F(WorkerPoolTest, ReportsAWorkerThatIsNotReadyInTime) {
   pool.RollTo(1);
   pool.Forked(1, 101);
   Advance(seconds(60));
-  EXPECT_EQ(spawner.signals, (std::vector{std::pair{1, SIGABRT}}));
+  EXPECT_EQ(observer.hanging, std::vector{1});
+  Advance(seconds(1));
+  EXPECT_EQ(observer.hanging, std::vector{1}) << "once";
+  EXPECT_TRUE(spawner.signals.empty()) << "not before it was seen what it hangs in";
+  EXPECT_TRUE(observer.failures.empty());
+  pool.Hangs(1, "Thread 0x1");
+  EXPECT_EQ(spawner.signals, (std::vector{std::pair{1, SIGKILL}}));
   ASSERT_EQ(observer.failures.size(), 1U);
   EXPECT_EQ(observer.failures[0].second,
             "worker 1 (pid:101) did not become ready within boot_timeout");
-  Advance(seconds(1));
-  EXPECT_EQ(spawner.signals.back(), (std::pair{1, SIGKILL}));
+  EXPECT_EQ(observer.tracebacks[0], "Thread 0x1");
+  pool.Exited(1, "was killed by SIGKILL");
+  EXPECT_EQ(observer.failures.size(), 1U);
+  EXPECT_EQ(observer.exits, std::vector<std::string>{"was killed by SIGKILL"});
+}
+
+TEST_F(WorkerPoolTest, AWorkerThatBecomesReadyAfterAllServes) {
+  pool.SetWanted(1);
+  pool.RollTo(1);
+  pool.Forked(1, 101);
+  Advance(seconds(60));
+  pool.Ready(1);
+  pool.Hangs(1, "Thread 0x1");
+  EXPECT_TRUE(pool.settled());
+  EXPECT_TRUE(observer.failures.empty());
+}
+
+TEST_F(WorkerPoolTest, AWorkerThatIsGoneHangsNoMore) {
+  pool.Hangs(1, "Thread 0x1");
+  EXPECT_TRUE(observer.failures.empty());
+}
+
+TEST_F(WorkerPoolTest, FindsWorkersByPid) {
+  pool.SetWanted(2);
+  pool.RollTo(1);
+  EXPECT_EQ(pool.FindByPid(0), nullptr) << "none has a pid yet";
+  pool.Forked(2, 102);
+  ASSERT_NE(pool.FindByPid(102), nullptr);
+  EXPECT_EQ(pool.FindByPid(102)->id, 2);
+  EXPECT_EQ(pool.FindByPid(1), nullptr);
 }
 
 TEST_F(WorkerPoolTest, RollsOneByOneAndKeepsTheNumberOfServingWorkers) {
@@ -306,16 +346,61 @@ TEST_F(WorkerPoolTest, AWorkerOverItsLimitIsReplacedAlsoWhenARolloutCameInBetwee
   EXPECT_THAT(observer.gone, testing::Contains(std::pair{2, StopReason::kMaxRequests}));
 }
 
-TEST_F(WorkerPoolTest, AStuckWorkerIsAbortedAndReplaced) {
+TEST_F(WorkerPoolTest, AWorkerThatTimedOutServesUntilItsReplacementIsReady) {
   StartWith(2);
+  pool.Recycle(1, StopReason::kTimeout);
   pool.Stuck(1);
-  EXPECT_EQ(spawner.signals, (std::vector{std::pair{1, SIGABRT}}));
+  EXPECT_TRUE(spawner.signals.empty()) << "its other threads serve";
   EXPECT_EQ(spawner.forks.back(), 3);
-  Advance(seconds(1));
-  EXPECT_EQ(spawner.signals.back(), (std::pair{1, SIGKILL}));
+  EXPECT_EQ(pool.ready_count(), 2);
+  Boot(3);
+  EXPECT_EQ(spawner.signals, (std::vector{std::pair{1, SIGTERM}}));
+  pool.Stuck(1);
+  EXPECT_EQ(spawner.signals.back(), (std::pair{1, SIGKILL})) << "it cannot drain";
   pool.Exited(1, "was killed by SIGKILL");
   EXPECT_EQ(observer.gone, (std::vector{std::pair{1, StopReason::kTimeout}}));
   EXPECT_TRUE(observer.crashed.empty());
+  EXPECT_TRUE(pool.settled());
+}
+
+TEST_F(WorkerPoolTest, AWorkerThatTimedOutServesOnIfNoneCanReplaceIt) {
+  StartWith(1);
+  pool.Recycle(1, StopReason::kTimeout);
+  for (int id = 2; id < 5; ++id) {
+    ASSERT_EQ(spawner.forks.back(), id);
+    pool.Forked(id, 100 + id);
+    pool.BootFailed(id, {3, "no such module", ""});
+    pool.Exited(id, "exited with code 3");
+    EXPECT_EQ(pool.ready_count(), 1);
+    if (pool.NextTick()) Advance(*pool.NextTick() - clock.now);
+  }
+  EXPECT_TRUE(spawner.signals.empty());
+  Boot(5);
+  EXPECT_EQ(spawner.signals, (std::vector{std::pair{1, SIGTERM}}));
+}
+
+TEST_F(WorkerPoolTest, TheTimeoutStaysTheReasonWhateverElseComes) {
+  StartWith(2);
+  pool.RollTo(2);  // is the reason at first
+  pool.Recycle(1, StopReason::kTimeout);
+  pool.Recycle(1, StopReason::kMaxRequests);
+  pool.RollBack();
+  EXPECT_TRUE(pool.Find(1)->expiring);
+  EXPECT_EQ(pool.Find(1)->reason, StopReason::kTimeout);
+  EXPECT_FALSE(pool.Find(2)->expiring);
+  EXPECT_EQ(pool.Find(2)->reason, StopReason::kNone);
+  pool.AcceptingStopped(1);
+  EXPECT_EQ(pool.Find(1)->reason, StopReason::kTimeout);
+}
+
+TEST_F(WorkerPoolTest, AWorkerThatDrainsAlreadyMayTimeOutToo) {
+  StartWith(2);
+  pool.SetWanted(1);
+  ASSERT_EQ(pool.Find(1)->reason, StopReason::kScaleDown);
+  pool.Recycle(1, StopReason::kTimeout);
+  EXPECT_EQ(pool.Find(1)->reason, StopReason::kTimeout);
+  EXPECT_EQ(spawner.forks.size(), 2U) << "nobody takes its place";
+  pool.Recycle(9, StopReason::kTimeout);
 }
 
 TEST_F(WorkerPoolTest, ShutdownDrainsThenQuits) {

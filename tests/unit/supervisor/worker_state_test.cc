@@ -30,20 +30,20 @@ const std::vector<Row> kTable = {
     {S::kBooting, E::kBootFailed, S::kKilling, {A::kArmKillDeadline, A::kReportBootFailure}},
     {S::kBooting, E::kDrain, S::kDraining, {A::kSendTerm, A::kArmDrainDeadline}},
     {S::kBooting, E::kQuit, S::kKilling, {A::kSendQuit, A::kArmKillDeadline}},
+    {S::kBooting, E::kDeadline, S::kBooting, {A::kDumpStacks}},
     {S::kBooting,
-     E::kDeadline,
+     E::kHangs,
      S::kKilling,
-     {A::kSendAbort, A::kArmKillDeadline, A::kReportBootFailure}},
+     {A::kSendKill, A::kArmKillDeadline, A::kReportBootFailure}},
     {S::kBooting, E::kExited, S::kGone, {A::kReportBootFailure}},
 
     {S::kReady, E::kDrain, S::kDraining, {A::kSendTerm, A::kArmDrainDeadline}},
     {S::kReady, E::kDrains, S::kDraining, {A::kArmDrainDeadline}},
     {S::kReady, E::kQuit, S::kKilling, {A::kSendQuit, A::kArmKillDeadline}},
-    {S::kReady, E::kStuck, S::kKilling, {A::kSendAbort, A::kArmKillDeadline}},
     {S::kReady, E::kExited, S::kGone, {A::kReportCrash}},
 
     {S::kDraining, E::kQuit, S::kKilling, {A::kSendQuit, A::kArmKillDeadline}},
-    {S::kDraining, E::kStuck, S::kKilling, {A::kSendAbort, A::kArmKillDeadline}},
+    {S::kDraining, E::kStuck, S::kKilling, {A::kSendKill, A::kArmKillDeadline}},
     {S::kDraining, E::kDeadline, S::kKilling, {A::kSendKill, A::kArmKillDeadline}},
     {S::kDraining, E::kExited, S::kGone, {}},
 
@@ -54,8 +54,9 @@ const std::vector<Row> kTable = {
 };
 
 constexpr S kStates[] = {S::kSpawning, S::kBooting, S::kReady, S::kDraining, S::kKilling, S::kGone};
-constexpr E kEvents[] = {E::kForked, E::kForkFailed, E::kReady, E::kBootFailed, E::kDrain,
-                         E::kQuit,   E::kDrains,     E::kStuck, E::kDeadline,   E::kExited};
+constexpr E kEvents[] = {E::kForked,   E::kForkFailed, E::kReady,  E::kBootFailed,
+                         E::kDrain,    E::kQuit,       E::kDrains, E::kStuck,
+                         E::kDeadline, E::kHangs,      E::kExited};
 
 Row Expected(S state, E event) {
   for (const Row& row : kTable) {

@@ -18,10 +18,12 @@ class Recorder : public ZygoteObserver {
   void ZygoteBecameReady(ZygoteHandle& /*zygote*/) override {}
   void ZygoteFailed(ZygoteHandle& /*zygote*/, const BootFailure& failure) override {
     failures.push_back(failure.message);
+    tracebacks.push_back(failure.traceback);
   }
   void ZygoteForked(ZygoteHandle& /*zygote*/, const Forked& /*forked*/) override {}
 
   std::vector<std::string> failures;
+  std::vector<std::string> tracebacks;
 };
 
 class ZygoteHandleTest : public testing::Test {
@@ -29,14 +31,23 @@ class ZygoteHandleTest : public testing::Test {
   Result<std::unique_ptr<ZygoteHandle>> Start(const std::string& program) {
     ZygoteProgram start{
         .path = program, .signal_mask = signals.original_mask(), .scoreboard_fd = 0};
-    return ZygoteHandle::Start(loop, reaper, recorder, start, 1);
+    return ZygoteHandle::Start(loop, reaper, stacks, recorder, start, 1);
+  }
+  // The path of a program.
+  std::string Script(const std::string& line) {
+    const std::string path = directory.File("script");
+    std::ofstream(path) << "#!/bin/sh\n" << line << "\n";
+    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+    return path;
   }
   void RunUntilFailure() {
     while (recorder.failures.empty()) loop.RunOnce();
   }
 
+  TemporaryDirectory directory;
   EventLoop loop;
   Reaper reaper{loop};
+  StackDump stacks{loop};
   SignalSource signals{loop, {SIGCHLD}, [this](int) { reaper.Reap(); }};
   Recorder recorder;
 };
@@ -58,16 +69,36 @@ TEST_F(ZygoteHandleTest, AnExitWithoutAWordIsAFailureThatNamesIt) {
 }
 
 TEST_F(ZygoteHandleTest, OneThatHangsFailsAtItsDeadlineOnce) {
-  const TemporaryDirectory directory;
-  const std::string hanging = directory.File("hanging");
-  std::ofstream(hanging) << "#!/bin/sh\nexec sleep 60\n";
-  std::filesystem::permissions(hanging, std::filesystem::perms::owner_all);
-  const auto zygote = Start(hanging);
+  const auto zygote = Start(Script("exec sleep 60"));
   ASSERT_TRUE(zygote.ok());
   (*zygote)->LimitBootTime(0.01);
   RunUntilFailure();
   (*zygote)->KillAndWait();
   loop.RunOnce(Nanoseconds(0));
+  EXPECT_EQ(recorder.failures,
+            std::vector<std::string>{"the configuration was not loaded within boot_timeout"});
+  EXPECT_EQ(recorder.tracebacks, std::vector<std::string>{""});
+}
+
+TEST_F(ZygoteHandleTest, OneThatHangsIsAskedForItsStacksBeforeItIsKilled) {
+  // Its descriptor 5 is for them; the signal is blocked when it starts.
+  const auto zygote =
+      Start(Script("exec /usr/bin/python3 -c '\n"
+                   "import os, signal\n"
+                   "signal.sigwait([signal.SIGRTMIN + 2])\n"
+                   "os.write(5, b\"the stack\")\n"
+                   "signal.pause()'"));
+  ASSERT_TRUE(zygote.ok());
+  (*zygote)->LimitBootTime(0.01);
+  RunUntilFailure();
+  EXPECT_EQ(recorder.tracebacks, std::vector<std::string>{"the stack"});
+}
+
+TEST_F(ZygoteHandleTest, OneThatEndsWhileItIsAskedFailsOnce) {
+  const auto zygote = Start(Script("sleep 0.1"));
+  ASSERT_TRUE(zygote.ok());
+  (*zygote)->LimitBootTime(0.01);
+  RunUntilFailure();
   EXPECT_EQ(recorder.failures,
             std::vector<std::string>{"the configuration was not loaded within boot_timeout"});
 }
