@@ -282,10 +282,10 @@ class Server:
 
 
 def read_all(client: socket.socket) -> bytes:
-    data = b""
+    data = bytearray()  # bytes would be copied with each chunk
     while chunk := client.recv(65536):
         data += chunk
-    return data
+    return bytes(data)
 
 
 class Gate:

@@ -1,19 +1,23 @@
 """The control API by curl and the gunictl command: every command, its output, its exit code."""
 
+import http.server
 import json
 import os
+import queue
 import re
 import socket
+import socketserver
 import stat
+import subprocess
+import threading
 
 import pytest
 
 from processes import Process
-from programs import GUNID, environment, gunictl, run
+from programs import GUNICTL, GUNID, TIMEOUT, environment, gunictl, run
 from server import read_all
 from waiting import wait_until
 
-COMMANDS = ("status", "stats", "workers", "scale", "reload", "restart", "stop")
 DONE, FAILED, USAGE, CANNOT_CONNECT, TIMED_OUT = range(5)
 
 WORKER_MEMBERS = {"id", "pid", "generation", "state", "uptime_s", "requests", "in_flight",
@@ -230,6 +234,22 @@ def test_bad_document_is_refused(server, body):
     ("/v1/stop", (), 405),
     ("/v1/status", ("-X", "POST"), 405),
     ("/v1/status", ("-X", "DELETE"), 405),
+    ("/v1/cancel", (), 405),
+    ("/v1/stack?worker=1", ("-X", "POST"), 405),
+    ("/v1/status?worker=1", (), 400),
+    ("/v1/requests?all", (), 400),
+    ("/v1/stack", (), 400),
+    ("/v1/stack?worker=", (), 400),
+    ("/v1/stack?worker=-1", (), 400),
+    ("/v1/stack?worker=1&worker=1", (), 400),
+    ("/v1/stack?worker=1&verbose=1", (), 400),
+    ("/v1/stack?worker=99999999999999999999", (), 400),
+    ("/v1/events?after=x", (), 400),
+    ("/v1/events?before=3", (), 400),
+    ("/v1/cancel", ("-d", '{"request": "3"}'), 400),
+    ("/v1/cancel", ("-d", '{"request": 3}'), 400),
+    ("/v1/cancel?request=3-1841", ("-d", ""), 400),
+    ("/v1/stop?now=1", ("-d", ""), 400),
 ])
 def test_bad_request_is_refused(server, path, arguments, code):
     before = snapshot(server)
@@ -242,6 +262,9 @@ def test_bad_request_is_refused(server, path, arguments, code):
 @pytest.mark.parametrize("arguments", [
     ("unknown",), ("scale",), ("scale", "2", "3"), ("status", "extra"), ("--unknown", "status"), (),
     ("--timeout", "abc", "status"), ("--timeout", "-1", "status"),
+    ("stack",), ("stack", "0"), ("stack", "x"), ("stack", "1", "2"),
+    ("cancel",), ("cancel", "3"), ("cancel", "3-"), ("cancel", "3-1841", "3-1842"),
+    ("events", "-1"), ("events", "--follow", "x"), ("requests", "1"), ("requests", "--follow"),
 ], ids=str)
 def test_bad_command_is_refused(server, arguments):
     before = snapshot(server)
@@ -365,6 +388,133 @@ def test_stale_control_socket_is_replaced(gunid):
     again.log.wait_for("Booting worker")
     again.control_socket = path
     assert again.wait_ready().status()["pid"] == again.pid
+
+
+# Following the events
+
+
+class ScriptedApi(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """A control API whose answers to GET /v1/events the test puts into a queue, one per request."""
+
+    daemon_threads = True
+
+    def __init__(self, path):
+        super().__init__(str(path), ScriptedAnswer)
+        self.targets: queue.Queue[str] = queue.Queue()
+        self.answers: queue.Queue[tuple[int, dict] | None] = queue.Queue()  # None: hang up
+
+
+class ScriptedAnswer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.targets.put(self.path)
+        scripted = self.server.answers.get()
+        if scripted is None:
+            return
+        status, document = scripted
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def api(tmp_path):
+    with ScriptedApi(tmp_path / "api.sock") as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def follow(api):
+    """Starts gunictl events --follow; it is gone at the end."""
+    started = []
+
+    def start(*arguments: str) -> subprocess.Popen:
+        command = [GUNICTL, "--socket", api.server_address, "events", "--follow", *arguments]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True, env=environment()))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def event(number: int, **members) -> dict:
+    return {"id": number, "time": "2026-01-02T03:04:05.678Z", "type": "scaled", "worker": 0, "pid": 0,
+            "request": "", "message": f"message {number}", "detail": ""} | members
+
+
+def answer(*events: dict) -> tuple[int, dict]:
+    return 200, {"events": list(events)}
+
+
+def test_follow_prints_events_as_they_come(api, follow):
+    process = follow()
+    assert api.targets.get(timeout=TIMEOUT) == "/v1/events"
+    api.answers.put(answer(event(7), event(8, request="3-1841", detail="Thread 1:\n  line\x1b")))
+    assert api.targets.get(timeout=TIMEOUT) == "/v1/events?after=8"
+    # The next answer is still out: what has come is printed nevertheless.
+    lines = [process.stdout.readline() for _ in range(4)]
+    assert lines[0].split() == ["2026-01-02T03:04:05.678Z", "scaled", "server", "message", "7"]
+    assert lines[1].split()[2:] == ["request", "3-1841", "message", "8"]
+    assert lines[2:] == ["    Thread 1:\n", "      line\\x1b\n"]
+
+    api.answers.put(answer(event(12)))
+    assert api.targets.get(timeout=TIMEOUT) == "/v1/events?after=12"
+    assert process.stdout.readline().endswith("message 12\n")
+    api.answers.put(None)
+    output, errors = process.communicate(timeout=TIMEOUT)
+    assert (process.returncode, output) == (CANNOT_CONNECT, "")
+    assert errors.splitlines() == [
+        "gunictl: events: 3 events were forgotten by the server before 12",
+        "gunictl: events: the server has stopped",
+    ]
+
+
+def test_follow_as_json_is_a_document_a_line(api, follow):
+    process = follow("--json", "17")
+    assert api.targets.get(timeout=TIMEOUT) == "/v1/events?after=17"
+    event_with_news = event(18, detail="two\nlines", news=[1])
+    api.answers.put(answer(event_with_news, event(19)))
+    assert json.loads(process.stdout.readline()) == event_with_news
+    assert json.loads(process.stdout.readline()) == event(19)
+    stopping = {"code": "stopping", "message": "the server is being stopped", "detail": ""}
+    api.answers.put((503, {"error": stopping}))
+    output, errors = process.communicate(timeout=TIMEOUT)
+    assert (process.returncode, output) == (CANNOT_CONNECT, "")
+    assert errors == "gunictl: events: the server has stopped\n"
+
+
+def test_follow_ends_when_the_server_refuses(api, follow):
+    process = follow()
+    busy = {"code": "busy", "message": "too many clients wait for events already", "detail": ""}
+    api.answers.put((503, {"error": busy}))
+    output, errors = process.communicate(timeout=TIMEOUT)
+    assert (process.returncode, output) == (FAILED, "")
+    assert errors == "gunictl: events: too many clients wait for events already\n"
+
+
+def test_follow_gives_up_after_a_timeout(api, follow):
+    process = follow("--timeout", "0.5", "17")
+    output, errors = process.communicate(timeout=TIMEOUT)
+    assert (process.returncode, output) == (TIMED_OUT, "")
+    assert errors == "gunictl: no answer to events in time\n"
+    api.answers.put(None)
+
+
+def test_follow_without_a_server(tmp_path):
+    result = gunictl("--socket", tmp_path / "nothing.sock", "events", "--follow")
+    assert result.returncode == CANNOT_CONNECT
+    assert_one_line(result)
 
 
 # Waiting and stopping

@@ -1,34 +1,7 @@
 """Limits: --timeout for each request, --max-requests for each worker."""
 
-import re
-
-import pytest
-
 from server import exchange
 from waiting import wait_until
-
-
-@pytest.mark.parametrize("arguments", [(), ("--threads", "2")], ids=["sync", "threads"])
-@pytest.mark.parametrize(
-    "target, function", [("/spin", "spin_for_ever"), ("/sleep", "sleep_for_ever")]
-)
-def test_stuck_request_is_named_and_its_worker_replaced(gunid, pool, arguments, target, function):
-    server = gunid("blocking:app", "-w", "2", "--timeout", "1", *arguments)
-    client = pool.submit(server.get, f"{target}?who=me")
-    server.wait_in_flight(1)
-    (stuck,) = {worker["pid"] for worker in server.workers() if worker["in_flight"]}
-    # The other worker goes on serving.
-    assert {server.get("/pid", timeout=5).text for _ in range(20)} <= {
-        str(pid) for pid in server.worker_pids()
-    }
-    line = server.log.wait_for(rf"WORKER TIMEOUT \(pid:{stuck}\).*")[0]
-    assert f"GET {target}" in line
-    wait_until(lambda: stuck not in server.worker_pids(), "the stuck worker to go")
-    server.wait_ready()
-    assert re.search(rf'File ".*blocking\.py", line \d+ in {function}', server.log.text())
-    assert client.exception() is not None
-    assert server.stats()["totals"]["timeouts"] == 1
-    assert server.get("/pid").status == 200
 
 
 def test_timeout_is_for_each_request_not_for_the_worker(gunid):
