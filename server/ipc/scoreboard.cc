@@ -34,9 +34,9 @@ void StoreText(SharedCounter (&to)[size], std::string_view first, std::string_vi
   std::uint64_t words[size] = {};
   char* const text = reinterpret_cast<char*>(words);
   const std::size_t first_size = std::min(first.size(), sizeof words - 1);
-  std::memcpy(text, first.data(), first_size);
+  first.copy(text, first_size);
   const std::size_t second_size = std::min(second.size(), sizeof words - 1 - first_size);
-  std::memcpy(text + first_size, second.data(), second_size);
+  second.copy(text + first_size, second_size);
   const std::size_t used_words = (first_size + second_size) / sizeof words[0] + 1;
   for (std::size_t i = 0; i < used_words; ++i) to[i].store(words[i], std::memory_order_release);
 }
