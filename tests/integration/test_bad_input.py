@@ -55,7 +55,6 @@ def assert_refused(start: Start, code: int, reason: str) -> None:
     (["--timeout", "-1"], r"'-1'.*timeout"),
     (["--timeout", "nan"], "timeout"),
     (["--max-requests", "many"], "max_requests"),
-    (["-k", "nonsense"], "nonsense"),
     (["--log-level", "loud"], "loud"),
     (["--umask", "999"], "999"),
     (["--limit-request-body", "1k"], r"'1k'.*limit_request_body"),

@@ -441,7 +441,7 @@ def test_reload_from_threads_to_greenlets(gunid, tmp_path):
     assert server.get("/").text == "hello"
 
 
-@pytest.mark.parametrize("name", ["eventlet", "tornado", "asgi",
+@pytest.mark.parametrize("name", ["eventlet", "tornado", "asgi", "nonsense",
                                   "gunicorn.workers.ggevent.GeventWorker"])
 def test_class_that_there_is_not(tmp_path, name):
     config = tmp_path / "settings.py"
