@@ -82,7 +82,7 @@ inline constexpr std::array kArgumentKinds = {
                   return true;
                 },
                 [](const Command& command) { return std::to_string(command.workers); }},
-    ArgumentRow{ArgumentKind::kWorker, true, false, "the id of a worker, a whole number",
+    ArgumentRow{ArgumentKind::kWorker, true, false, "the id or pid of a worker, a whole number",
                 [](std::string_view text, Command& command) {
                   const auto number = ParseDecimal<int>(text);
                   if (number.value_or(0) == 0) return false;

@@ -30,7 +30,7 @@ enum class CommandId {
 enum class ArgumentKind {
   kNone,
   kWorkerCount,  // kMinWorkers..kMaxWorkers
-  kWorker,       // the id of a worker
+  kWorker,       // the id or pid of a worker
   kRequest,      // the id of a request, "WORKER-SERIAL", as in RequestReport
   kAfterEvent,   // may be left out: the id of the last event that is known, 0 for none
 };

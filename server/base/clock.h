@@ -29,4 +29,10 @@ inline std::uint64_t MonotonicNs() {
   return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
 }
 
+// How long ago that was; 0 if `then_ns` is 0, for never, or in the future.
+inline Nanoseconds Since(std::uint64_t then_ns, TimePoint now) {
+  const auto now_ns = static_cast<std::uint64_t>(now.time_since_epoch().count());
+  return then_ns == 0 || then_ns > now_ns ? Nanoseconds(0) : Nanoseconds(now_ns - then_ns);
+}
+
 }  // namespace gunid

@@ -1,9 +1,10 @@
 // One epoll set with its handlers, timers and posted functions: the loop of the supervisor, and of
 // each worker's engine.
 //
-// Everything but Post() and Wake() belongs to the thread that runs the loop (one at a time). The loop owns neither
-// descriptors nor handlers: a handler removes itself before it dies. A handler may remove itself or
-// any other during a callback; events that were already fetched for a removed handler are dropped.
+// Everything but Post() and Wake() belongs to the thread that runs the loop (one at a time). The
+// loop owns neither descriptors nor handlers: a handler removes itself before it dies. A handler may
+// remove itself or any other during a callback; events that were already fetched for a removed
+// handler are dropped.
 #pragma once
 
 #include <sys/epoll.h>

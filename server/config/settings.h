@@ -26,7 +26,9 @@ struct Settings {
   std::int64_t worker_connections = 1000;
   std::int64_t max_requests = 0;
   std::int64_t max_requests_jitter = 0;
-  double timeout = 30;           // seconds for one request; 0: no limit
+  double max_worker_lifetime = 0;      // seconds after which a worker is replaced; 0: never
+  std::int64_t max_worker_memory = 0;  // bytes (PSS) beyond which a worker is replaced; 0: no limit
+  double timeout = 30;                 // seconds for one request; 0: no limit
   double slow_request = 0;       // seconds after which a request is logged with its stack; 0: never
   double graceful_timeout = 30;  // seconds a worker may take to finish its requests
   double boot_timeout = 60;      // seconds a zygote or worker may take to become ready; 0: no limit
@@ -34,6 +36,15 @@ struct Settings {
   double header_timeout = 30;    // seconds a request head may take to arrive; 0: no limit
   double body_timeout = 30;      // seconds in which enough of a body must arrive; 0: no limit
   double send_timeout = 30;  // seconds in which a client must take some of a response; 0: no limit
+
+  // Reload
+  std::int64_t reload_surge = 1;       // workers that are started beside the old ones at a time
+  double reload_settle = 1;            // seconds that the new workers must live, or it is undone
+  std::string health_check;            // path that a worker must answer before it serves; "": none
+  std::int64_t keep_generations = 1;   // earlier ones that are kept for a rollback
+  bool reload = false;                 // when a file of the application changes
+  std::string reload_engine = "auto";  // "auto", "poll" or "inotify"
+  std::vector<std::string> reload_extra_files;  // further files to watch: paths, or globs
 
   // Requests
   std::int64_t limit_request_line = 4094;
@@ -64,7 +75,12 @@ struct Settings {
   std::string pythonpath;
   std::string venv;  // virtual environment; "" for $VIRTUAL_ENV, or none
   std::string pidfile;
-  std::int64_t umask = 0;  // for Unix sockets, written in octal
+  bool daemon = false;
+  bool enable_stdio_inheritance = false;  // of a daemon: keeps standard output and error
+  std::string user;         // of zygotes and workers: a name or number; "" for the supervisor's
+  std::string group;        // likewise
+  bool initgroups = false;  // with the supplementary groups of the user
+  std::int64_t umask = 0;   // for Unix sockets, written in octal
   std::string proc_name;
 
   // Log

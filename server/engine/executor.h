@@ -27,9 +27,9 @@ class Executor {
   // Any thread. Raises gunid.RequestTimeout where the request `serial` is executed; nothing if it has
   // ended.
   virtual void Cancel(std::uint64_t serial) = 0;
-  // Any thread, after the engine has begun. See StacksWanted in ipc/spawn_protocol.h; false: this
-  // executor has no greenlets. Otherwise `written` is called on the main thread afterwards.
-  virtual bool WriteStacks(std::function<void()> /*written*/) { return false; }
+  // Any thread, after the engine has begun. See StacksWanted in ipc/spawn_protocol.h: `written`
+  // is called on the main thread afterwards. Executors without greenlets have nothing to write.
+  virtual void WriteStacks(std::function<void()> /*written*/) {}
 };
 
 }  // namespace gunid

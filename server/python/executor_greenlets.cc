@@ -16,6 +16,7 @@
 #include "ipc/spawn_protocol.h"
 #include "python/greenlets_source.h"
 #include "python/py_text.h"
+#include "python/py_type.h"
 #include "python/python_error.h"
 #include "python/request_timeout.h"
 #include "python/stack_chunks.h"
@@ -112,11 +113,8 @@ PyType_Spec kWorkerSpec = {"gunid.GreenletWorker", sizeof(GreenletWorker), 0, Py
 }  // namespace
 
 PyRef GreenletWorker::New(GreenletExecutor& executor) {
-  const PyRef type = PyRef::Steal(PyType_FromSpec(&kWorkerSpec));
-  if (!type) return {};
-  auto* const type_object = reinterpret_cast<PyTypeObject*>(type.get());
-  type_object->tp_new = nullptr;  // only the server makes these
-  PyRef worker = PyRef::Steal(type_object->tp_alloc(type_object, 0));
+  const PyRef type = MakePrivateType(kWorkerSpec);
+  PyRef worker = type ? AllocateObject(type) : PyRef();
   if (worker) reinterpret_cast<GreenletWorker*>(worker.get())->executor = &executor;
   return worker;
 }
@@ -265,13 +263,12 @@ void GreenletExecutor::Cancel(std::uint64_t serial) {
   pthread_kill(main_thread_, SIGRTMIN + kInterruptSignal);
 }
 
-bool GreenletExecutor::WriteStacks(std::function<void()> written) {
+void GreenletExecutor::WriteStacks(std::function<void()> written) {
   const std::lock_guard lock(mutex_);
-  if (!running_) return true;
+  if (!running_) return;
   written_.push_back(std::move(written));
   any_orders_.store(true, std::memory_order_relaxed);
   engine_->loop().Wake();
-  return true;
 }
 
 void GreenletExecutor::TakeOrders() {

@@ -37,7 +37,7 @@ class GreenletExecutor : public Executor {
   [[nodiscard]] int capacity() const override { return capacity_; }
   [[nodiscard]] bool keeps_alive() const override { return true; }
   void Cancel(std::uint64_t serial) override;
-  bool WriteStacks(std::function<void()> written) override;
+  void WriteStacks(std::function<void()> written) override;
 
  private:
   friend struct GreenletWorker;

@@ -5,6 +5,8 @@
 
 #include <new>
 
+#include "python/py_type.h"
+
 namespace gunid {
 namespace {
 
@@ -36,10 +38,8 @@ PyObject* New(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
 }
 
 void Deallocate(PyObject* self) {
-  PyTypeObject* type = Py_TYPE(self);
   Self(self).file.~PyRef();
-  type->tp_free(self);
-  Py_DECREF(type);
+  FreeObject(self);
 }
 
 PyObject* Next(PyObject* self) {

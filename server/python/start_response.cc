@@ -9,6 +9,7 @@
 #include "http/field_syntax.h"
 #include "python/gil.h"
 #include "python/py_text.h"
+#include "python/py_type.h"
 #include "python/python_error.h"
 #include "python/wsgi_call.h"
 
@@ -309,12 +310,6 @@ PyObject* Call(PyObject* self, PyObject* const* arguments, std::size_t count_and
   });
 }
 
-void Deallocate(PyObject* self) {
-  PyTypeObject* const type = Py_TYPE(self);
-  type->tp_free(self);
-  Py_DECREF(type);
-}
-
 PyMemberDef kMembers[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(StartResponseObject, vectorcall), READONLY,
      nullptr},
@@ -323,7 +318,7 @@ PyMemberDef kMembers[] = {
 
 PyType_Slot kSlots[] = {
     {Py_tp_doc, const_cast<char*>("start_response(status, headers, exc_info=None) -> write")},
-    {Py_tp_dealloc, reinterpret_cast<void*>(Deallocate)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(FreeObject)},
     {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
     {Py_tp_members, kMembers},
     {0, nullptr},
@@ -335,15 +330,11 @@ PyType_Spec kSpec = {"gunid.StartResponse", sizeof(StartResponseObject), 0,
 }  // namespace
 
 PyRef MakeStartResponseType() {
-  PyRef type = PyRef::Steal(PyType_FromSpec(&kSpec));
-  // Only the server makes these; Python code that tries gets a TypeError.
-  if (type) reinterpret_cast<PyTypeObject*>(type.get())->tp_new = nullptr;
-  return type;
+  return MakePrivateType(kSpec);
 }
 
 PyRef NewStartResponse(const PyRef& type, WsgiResponse& response) {
-  auto* const type_object = reinterpret_cast<PyTypeObject*>(type.get());
-  PyRef callable = PyRef::Steal(type_object->tp_alloc(type_object, 0));
+  PyRef callable = AllocateObject(type);
   if (callable) {
     auto* const self = reinterpret_cast<StartResponseObject*>(callable.get());
     self->vectorcall = Call;

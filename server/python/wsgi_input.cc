@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "python/py_type.h"
 #include "python/python_error.h"
 
 namespace gunid {
@@ -125,12 +126,6 @@ PyObject* Next(PyObject* self) {
   });
 }
 
-void Deallocate(PyObject* self) {
-  PyTypeObject* const type = Py_TYPE(self);
-  type->tp_free(self);
-  Py_DECREF(type);
-}
-
 using FastCall = PyObject* (*)(PyObject*, PyObject* const*, Py_ssize_t);
 
 PyMethodDef Method(const char* name, FastCall function, const char* doc) {
@@ -147,7 +142,7 @@ PyMethodDef kMethods[] = {
 
 PyType_Slot kSlots[] = {
     {Py_tp_doc, const_cast<char*>("The body of a request.")},
-    {Py_tp_dealloc, reinterpret_cast<void*>(Deallocate)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(FreeObject)},
     {Py_tp_iter, reinterpret_cast<void*>(PyObject_SelfIter)},
     {Py_tp_iternext, reinterpret_cast<void*>(Next)},
     {Py_tp_methods, kMethods},
@@ -159,15 +154,11 @@ PyType_Spec kSpec = {"gunid.WsgiInput", sizeof(WsgiInputObject), 0, Py_TPFLAGS_D
 }  // namespace
 
 PyRef MakeWsgiInputType() {
-  PyRef type = PyRef::Steal(PyType_FromSpec(&kSpec));
-  // Only the server makes streams; Python code that tries gets a TypeError.
-  if (type) reinterpret_cast<PyTypeObject*>(type.get())->tp_new = nullptr;
-  return type;
+  return MakePrivateType(kSpec);
 }
 
 PyRef NewWsgiInput(const PyRef& type, BodyBuffer& body) {
-  auto* const type_object = reinterpret_cast<PyTypeObject*>(type.get());
-  PyRef input = PyRef::Steal(type_object->tp_alloc(type_object, 0));
+  PyRef input = AllocateObject(type);
   if (input) reinterpret_cast<WsgiInputObject*>(input.get())->body = &body;
   return input;
 }

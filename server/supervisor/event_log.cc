@@ -1,13 +1,11 @@
 #include "supervisor/event_log.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
-#include <ctime>
 #include <utility>
 
 #include "ipc/spawn_protocol.h"
 #include "supervisor/report.h"
+#include "supervisor/rfc3339.h"
 
 namespace gunid {
 namespace {
@@ -17,21 +15,6 @@ std::size_t SizeOf(const EventReport& event) {
 }
 
 }  // namespace
-
-std::string Rfc3339Milliseconds(std::chrono::system_clock::time_point time) {
-  using std::chrono::floor;
-  using std::chrono::milliseconds;
-  const auto whole = floor<std::chrono::seconds>(time);
-  const auto rest = floor<milliseconds>(time - whole).count();
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(whole);
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  std::array<char, 32> text;
-  const std::size_t length = strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
-  std::array<char, 8> fraction;
-  std::snprintf(fraction.data(), fraction.size(), ".%03dZ", static_cast<int>(rest));
-  return std::string(text.data(), length) + fraction.data();
-}
 
 void EventLog::Add(EventReport event) {
   event.id = ++last_id_;

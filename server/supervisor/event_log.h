@@ -14,9 +14,6 @@
 
 namespace gunid {
 
-// "2026-01-31T08:05:00.123Z"
-std::string Rfc3339Milliseconds(std::chrono::system_clock::time_point time);
-
 class EventLog {
  public:
   using WallClock = std::function<std::chrono::system_clock::time_point()>;

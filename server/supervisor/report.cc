@@ -7,18 +7,11 @@
 #include <map>
 
 #include "gunid/version.h"
+#include "supervisor/rfc3339.h"
 #include "supervisor/stack_text.h"
 
 namespace gunid {
 namespace {
-
-std::string Rfc3339(std::time_t seconds) {
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  char text[32];
-  strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
-}
 
 // Resident set from /proc/PID/statm; 0 for a process that is gone.
 std::uint64_t ResidentBytes(int pid) {
@@ -26,11 +19,6 @@ std::uint64_t ResidentBytes(int pid) {
   std::uint64_t resident_pages = 0;
   std::ifstream("/proc/" + std::to_string(pid) + "/statm") >> total_pages >> resident_pages;
   return resident_pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-}
-
-double SecondsSince(std::uint64_t then_ns, TimePoint now) {
-  const auto now_ns = static_cast<std::uint64_t>(now.time_since_epoch().count());
-  return then_ns == 0 || then_ns > now_ns ? 0 : Seconds(Nanoseconds(now_ns - then_ns));
 }
 
 WorkerReport ReportOf(const WorkerHandle& worker, const ReportSource& source) {
@@ -42,7 +30,7 @@ WorkerReport ReportOf(const WorkerHandle& worker, const ReportSource& source) {
       .uptime_s = Seconds(source.now - worker.created),
       .requests = source.scoreboard.Counters(worker.slot).requests,
       .in_flight = source.scoreboard.InFlight(worker.slot),
-      .heartbeat_age_s = SecondsSince(source.scoreboard.Heartbeat(worker.slot), source.now),
+      .heartbeat_age_s = Seconds(Since(source.scoreboard.Heartbeat(worker.slot), source.now)),
       .rss_bytes = worker.pid > 0 ? ResidentBytes(worker.pid) : 0,
   };
 }
@@ -64,7 +52,7 @@ RequestReport ReportOf(const RequestInFlight& request, const WorkerHandle& worke
       .method = request.text.substr(0, space),
       .path = request.text.substr(std::min(space + 1, request.text.size())),
       .client = request.client,
-      .age_s = SecondsSince(request.start_ns, now),
+      .age_s = Seconds(Since(request.start_ns, now)),
   };
 }
 

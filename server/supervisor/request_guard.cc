@@ -48,12 +48,16 @@ std::string EventTypeOf(RequestStepKind kind) {
   return kind == RequestStepKind::kReportCancelled ? "request_cancelled" : "request_timeout";
 }
 
+std::string NoStack(const std::string& why) {
+  return "no Python stack: " + why;
+}
+
 // A stack, or why there is none.
 std::string StackOf(const RequestStep& step, const std::vector<StackBlock>& blocks,
                     const DumpedStacks& stacks) {
-  if (!stacks.missing.empty()) return "no Python stack: " + stacks.missing;
+  if (!stacks.missing.empty()) return NoStack(stacks.missing);
   const StackBlock* block = FindStack(blocks, step.id.serial, step.request.thread);
-  return block != nullptr ? block->stack : "no Python stack: its thread has none";
+  return block != nullptr ? block->stack : NoStack("its thread has none");
 }
 
 }  // namespace
@@ -73,7 +77,8 @@ void RequestGuard::Cancel(RequestId id, Cancelled done) {
   if (watch_.StateOf(id) == RequestState::kAbandoned) return done(CancelOutcome::kNotEnded);
   const TimePoint now = clock_.Now();
   if (watch_.Cancel(id, now)) {
-    Report(id.worker, {{RequestStepKind::kReportCancelled, id, *found, AgeOf(*found, now)}});
+    Report(id.worker,
+           {{RequestStepKind::kReportCancelled, id, *found, Seconds(Since(found->start_ns, now))}});
   }
   cancellers_.push_back({id, std::move(done)});
   LookLater();
@@ -231,8 +236,7 @@ void RequestGuard::ReplaceIfSilent(int worker_id, const DumpedStacks& stacks) {
       "WORKER TIMEOUT (pid:{}): worker {} has not looked for requests for {:.1f} s; it is to be "
       "replaced",
       pid, worker_id, Seconds(silence));
-  const std::string text =
-      stacks.missing.empty() ? stacks.text : "no Python stack: " + stacks.missing;
+  const std::string text = stacks.missing.empty() ? stacks.text : NoStack(stacks.missing);
   spdlog::critical("{}\n{}", line, text);
   events_.Add(
       {.type = "worker_timeout", .worker = worker_id, .pid = pid, .message = line, .detail = text});
@@ -241,8 +245,7 @@ void RequestGuard::ReplaceIfSilent(int worker_id, const DumpedStacks& stacks) {
 }
 
 Nanoseconds RequestGuard::SilenceOf(const WorkerHandle& worker, TimePoint now) {
-  const std::uint64_t heartbeat = scoreboard_.Heartbeat(worker.slot);
-  return heartbeat == 0 ? Nanoseconds(0) : now.time_since_epoch() - Nanoseconds(heartbeat);
+  return Since(scoreboard_.Heartbeat(worker.slot), now);
 }
 
 bool RequestGuard::Stuck(const WorkerHandle& worker, const std::vector<WatchedRequest>& requests,

@@ -26,11 +26,6 @@ bool Over(double age_s, double threshold_s) {
 
 }  // namespace
 
-// 0 for one that has started in what is the future here.
-double AgeOf(const RequestInFlight& request, TimePoint now) {
-  return std::max(0.0, Seconds(now.time_since_epoch() - Nanoseconds(request.start_ns)));
-}
-
 std::string_view RequestStateName(RequestState state) {
   switch (state) {
     case RequestState::kRunning:
@@ -48,7 +43,7 @@ std::vector<RequestStep> RequestWatch::Look(const std::vector<WatchedRequest>& r
   std::vector<RequestStep> steps;
   ++looks_;
   for (const auto& [id, request] : requests) {
-    const double age_s = AgeOf(request, now);
+    const double age_s = Seconds(Since(request.start_ns, now));
     const bool slow = Over(age_s, thresholds.slow_s);
     const bool overdue = Over(age_s, thresholds.timeout_s);
     auto entry = known_.find(id);

@@ -87,8 +87,6 @@ class RequestWatch {
 // whenever it started.
 std::uint64_t LookBefore(const RequestThresholds& thresholds, TimePoint now);
 
-double AgeOf(const RequestInFlight& request, TimePoint now);  // seconds
-
 // How long until the next look; `cancelled`: a request is about to end or to be given up.
 Nanoseconds LookInterval(const RequestThresholds& thresholds, bool cancelled);
 

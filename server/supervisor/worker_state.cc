@@ -161,6 +161,10 @@ std::string_view StopReasonName(StopReason reason) {
       return "none";
     case StopReason::kMaxRequests:
       return "max_requests";
+    case StopReason::kLifetime:
+      return "lifetime";
+    case StopReason::kMemory:
+      return "memory";
     case StopReason::kScaleDown:
       return "scale_down";
     case StopReason::kReload:
@@ -177,6 +181,8 @@ std::string_view StopReasonName(StopReason reason) {
       return "operator";
     case StopReason::kBootFailure:
       return "boot_failure";
+    case StopReason::kOom:
+      return "oom";
     case StopReason::kCrash:
       break;
   }

@@ -60,19 +60,22 @@ WorkerTransition NextWorkerState(WorkerState state, WorkerEvent event);
 // As the API writes it: "spawning", "booting", ...
 std::string_view WorkerStateName(WorkerState state);
 
-// Why a worker went or goes: the same word in log, API and statistics.
+// Why a worker went or goes: a closed list, the same word in log, events, API and statistics.
 enum class StopReason : std::uint8_t {
   kNone,
   kMaxRequests,
+  kLifetime,
+  kMemory,
   kScaleDown,
   kReload,
   kRollback,
   kRestart,
   kTimeout,
   kShutdown,
-  kOperator,  // somebody else sent it SIGTERM
+  kOperator,  // somebody else sent it SIGTERM or SIGKILL
   kBootFailure,
-  kCrash,
+  kOom,    // the kernel killed it for want of memory
+  kCrash,  // it ended by itself, or by any other signal
 };
 
 std::string_view StopReasonName(StopReason reason);

@@ -26,6 +26,7 @@
 #include "worker/worker_signals.h"
 
 namespace gunid {
+
 int Worker::Run() {
   if (!WaitForGo()) return EXIT_FAILURE;
   // A backstop for a worker that is stuck and does not see the end of its channel. Only now, with

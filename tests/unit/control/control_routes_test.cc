@@ -168,7 +168,7 @@ TEST(ParseCommand, RefusesEverythingElseForCancel) {
 
 TEST(ParseCommand, RefusesEverythingElseForStack) {
   const std::string message =
-      "stack takes one query parameter: ?worker=N, N the id of a worker, a whole number";
+      "stack takes one query parameter: ?worker=N, N the id or pid of a worker, a whole number";
   for (const char* query : {"",
                             "worker",
                             "worker=",

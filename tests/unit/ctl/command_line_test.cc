@@ -95,7 +95,7 @@ TEST(ParseCommandLine, TakesOptionsBeforeAndAfterTheCommand) {
 TEST(ParseCommandLine, RefusesMistakesInOneLine) {
   const std::string range = "gunictl: scale: WORKERS must be a whole number from 1 to 512, not ";
   const std::string worker =
-      "gunictl: stack: WORKER must be the id of a worker, a whole number, not ";
+      "gunictl: stack: WORKER must be the id or pid of a worker, a whole number, not ";
   const std::string request =
       "gunictl: cancel: REQUEST must be the id of a request, such as 3-1841, not ";
   const std::string event = "gunictl: events: AFTER must be the id of an event, or 0, not ";
