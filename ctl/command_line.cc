@@ -81,6 +81,11 @@ void Declare(CLI::App& app, CommandLine& line, RawArguments& raw) {
     CLI::App* command = app.add_subcommand(std::string(row.name), std::string(row.help));
     command->callback([&line, &row] { line.row = &row; });
     if (!row.argument.empty()) DeclareArgument(*command, row, line, raw);
+    if (row.job) {
+      command->add_flag_callback(
+          "--no-wait", [&line] { line.command.wait = false; },
+          "Print the id of the job at once, for gunictl job");
+    }
   }
 }
 

@@ -31,10 +31,13 @@ std::string Target(const CommandRow& row, const Command& command) {
 std::string RequestBody(const CommandRow& row, const Command& command) {
   const ArgumentRow& kind = RowOf(row.kind);
   const std::string argument = kind.write(command);
-  if (argument.empty()) return "";
-  const nlohmann::json value =
-      kind.quoted ? nlohmann::json(argument) : nlohmann::json::parse(argument);
-  return nlohmann::json{{std::string(row.argument), value}}.dump();
+  nlohmann::json document;
+  if (!argument.empty()) {
+    document[std::string(row.argument)] =
+        kind.quoted ? nlohmann::json(argument) : nlohmann::json::parse(argument);
+  }
+  if (!command.wait) document["wait"] = false;
+  return document.empty() ? "" : document.dump();
 }
 
 httplib::Result Exchange(httplib::Client& client, const CommandRow& row, const Command& command) {
@@ -49,7 +52,7 @@ httplib::Result Exchange(httplib::Client& client, const CommandRow& row, const C
 int ExitCode(const Reply& reply) {
   switch (reply.outcome) {
     case Reply::Outcome::kAnswered:
-      return reply.http_status == 200 ? ctl_exit::kDone : ctl_exit::kFailed;
+      return reply.http_status / 100 == 2 ? ctl_exit::kDone : ctl_exit::kFailed;
     case Reply::Outcome::kCannotConnect:
       return ctl_exit::kCannotConnect;
     case Reply::Outcome::kTimedOut:

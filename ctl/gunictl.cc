@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "ctl/command_line.h"
@@ -23,7 +24,8 @@ namespace {
 
 using namespace gunid;
 
-constexpr double kQuickTimeout = 10;  // seconds, for commands that do not wait
+constexpr double kProgressTimeout = 1;  // seconds
+constexpr double kQuickTimeout = 10;    // seconds, for commands that do not wait
 
 int Complain(int exit_code, const std::string& text) {
   std::cerr << "gunictl: " << text;
@@ -44,11 +46,28 @@ std::optional<double> Timeout(const CommandLine& line, const Command& command) {
   return kQuickTimeout;
 }
 
+// What the server says of the command that is under way; "" if it says nothing.
+std::string ProgressOf(const std::string& socket) {
+  const Reply reply = SendCommand(socket, RowOf(CommandId::kStatus), {}, kProgressTimeout);
+  const auto status = nlohmann::json::parse(reply.body, nullptr, /*allow_exceptions=*/false);
+  const auto progress = status.is_object() ? status.find("progress") : status.end();
+  return progress != status.end() && progress->is_string()
+             ? EscapeControl(progress->get<std::string>())
+             : "";
+}
+
+// A job that has failed was found and shown, and is a failure all the same.
+bool IsFailedJob(const CommandLine& line, const Reply& reply) {
+  if (line.row->id != CommandId::kJob) return false;
+  const auto job = nlohmann::json::parse(reply.body, nullptr, /*allow_exceptions=*/false);
+  return job.is_object() && job.value("state", "") == "failed";
+}
+
 Reply Ask(const CommandLine& line, const std::string& socket) {
   const CommandRow& row = *line.row;
   std::optional<Progress> progress;
   if (Waits(row, line.command) && isatty(STDERR_FILENO) == 1)
-    progress.emplace(std::string(row.name));
+    progress.emplace(std::string(row.name), [socket] { return ProgressOf(socket); });
   std::optional<ServerProcess> server;
   if (row.id == CommandId::kStop) server.emplace(socket);
   Reply reply = SendCommand(socket, row, line.command, Timeout(line, line.command));
@@ -58,14 +77,15 @@ Reply Ask(const CommandLine& line, const std::string& socket) {
 
 int Report(const CommandLine& line, const Reply& reply) {
   const int exit_code = ExitCode(reply);
-  if (line.json) return Print(exit_code, reply.body);
-
   const bool done = exit_code == ctl_exit::kDone;
+  const int shown = done && IsFailedJob(line, reply) ? ctl_exit::kFailed : exit_code;
+  if (line.json) return Print(shown, reply.body);
+
   const bool colour = isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
   const std::string name(line.row->name);
-  const auto text = done ? RenderReport(line.row->id, reply.body, colour) : RenderError(reply.body);
+  const auto text = done ? RenderReport(line.command, reply.body, colour) : RenderError(reply.body);
   if (!text) return Complain(ctl_exit::kFailed, name + ": the server's answer is not understood");
-  return done ? Print(exit_code, *text) : Complain(exit_code, name + ": " + *text);
+  return done ? Print(shown, *text) : Complain(exit_code, name + ": " + *text);
 }
 
 int Follow(const CommandLine& line, const std::string& socket) {

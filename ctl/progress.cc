@@ -14,7 +14,8 @@ namespace {
 constexpr auto kQuiet = std::chrono::milliseconds(500);
 constexpr auto kTick = std::chrono::milliseconds(200);
 
-void Show(const std::stop_token& stop, const std::string& what) {
+void Show(const std::stop_token& stop, const std::string& what,
+          const std::function<std::string()>& progress) {
   using std::chrono::steady_clock;
   std::mutex mutex;
   std::condition_variable_any wake;
@@ -27,7 +28,9 @@ void Show(const std::stop_token& stop, const std::string& what) {
   do {
     const auto elapsed =
         std::chrono::duration_cast<std::chrono::seconds>(steady_clock::now() - start);
-    std::fprintf(stderr, "\r%s ... %llds", what.c_str(), static_cast<long long>(elapsed.count()));
+    const std::string far = progress();
+    std::fprintf(stderr, "\r\x1b[K%s%s%s ... %llds", what.c_str(), far.empty() ? "" : ": ",
+                 far.c_str(), static_cast<long long>(elapsed.count()));
     std::fflush(stderr);
   } while (!stopped_within(kTick));
   std::fputs("\r\x1b[K", stderr);
@@ -35,7 +38,8 @@ void Show(const std::stop_token& stop, const std::string& what) {
 
 }  // namespace
 
-Progress::Progress(std::string what)
-    : thread_([what = std::move(what)](const std::stop_token& stop) { Show(stop, what); }) {}
+Progress::Progress(std::string what, std::function<std::string()> progress)
+    : thread_([what = std::move(what), progress = std::move(progress)](
+                  const std::stop_token& stop) { Show(stop, what, progress); }) {}
 
 }  // namespace gunid

@@ -79,6 +79,24 @@ std::string ReadyOfWanted(int ready, int wanted) {
   return std::to_string(ready) + " ready of " + std::to_string(wanted) + " wanted";
 }
 
+std::string JoinNumbers(const std::vector<int>& numbers) {
+  std::string joined;
+  for (const int number : numbers) joined += (joined.empty() ? "" : ", ") + std::to_string(number);
+  return joined;
+}
+
+// "worker 3 (pid 4711, reload): waits for GET /slow (3-17, 2.1 s)"
+std::string DescribeDraining(const DrainingReport& worker) {
+  std::string text = "worker " + std::to_string(worker.worker) + " (pid " +
+                     std::to_string(worker.pid) + ", " + EscapeControl(worker.reason) + ")";
+  for (const RequestReport& request : worker.requests) {
+    text += (&request == worker.requests.data() ? ": waits for " : ", ") +
+            EscapeControl(request.method) + " " + EscapeControl(request.path) + " (" +
+            EscapeControl(request.id) + ", " + Duration(request.age_s) + ")";
+  }
+  return text;
+}
+
 std::string Render(const StatusReport& status, bool colour) {
   std::vector<KeyValue> rows = {
       {"state", Coloured(EscapeControl(status.state), status.state, colour)},
@@ -92,8 +110,33 @@ std::string Render(const StatusReport& status, bool colour) {
       {"version", EscapeControl(status.version)},
       {"control socket", EscapeControl(status.control_socket)},
   };
+  if (!status.progress.empty()) rows.push_back({"progress", EscapeControl(status.progress)});
+  if (!status.kept_generations.empty()) {
+    rows.push_back({"kept for rollback", JoinNumbers(status.kept_generations)});
+  }
+  if (status.next_start_s > 0) rows.push_back({"next start in", Duration(status.next_start_s)});
   if (!status.last_error.empty()) rows.push_back({"last error", EscapeControl(status.last_error)});
+  for (const DrainingReport& worker : status.draining) {
+    rows.push_back({"draining", DescribeDraining(worker)});
+  }
   return Block(rows);
+}
+
+std::string Render(const ReadyReport& ready, bool colour) {
+  return Block({{"state", Coloured(EscapeControl(ready.state), ready.state, colour)},
+                {"workers", std::to_string(ready.workers_ready)}});
+}
+
+std::string Render(const JobReport& job, bool colour) {
+  std::vector<KeyValue> rows = {
+      {"job", std::to_string(job.id)},
+      {"operation", EscapeControl(job.operation)},
+      {"state", Coloured(EscapeControl(job.state), job.state, colour)},
+      {"for", Duration(job.duration_s) + ", since " + EscapeControl(job.started_at)},
+  };
+  if (!job.progress.empty()) rows.push_back({"progress", EscapeControl(job.progress)});
+  if (!job.message.empty()) rows.push_back({"outcome", EscapeControl(job.message)});
+  return Block(rows) + EndedLines(job.detail);
 }
 
 std::string Render(const WorkersReport& report, bool colour) {
@@ -172,11 +215,17 @@ std::string RenderEvent(const EventReport& event) {
   return text;
 }
 
-std::optional<std::string> RenderReport(CommandId command, const std::string& body, bool colour) {
+std::optional<std::string> RenderReport(const Command& command, const std::string& body,
+                                        bool colour) {
   try {
-    switch (command) {
+    if (!command.wait) return RenderAs<JobReport>(body, colour);
+    switch (command.id) {
       case CommandId::kStatus:
         return RenderAs<StatusReport>(body, colour);
+      case CommandId::kReady:
+        return RenderAs<ReadyReport>(body, colour);
+      case CommandId::kJob:
+        return RenderAs<JobReport>(body, colour);
       case CommandId::kStats:
         return RenderAs<StatsReport>(body, colour);
       case CommandId::kWorkers:
@@ -189,6 +238,7 @@ std::optional<std::string> RenderReport(CommandId command, const std::string& bo
         return RenderAs<EventsReport>(body, colour);
       case CommandId::kScale:
       case CommandId::kReload:
+      case CommandId::kRollback:
       case CommandId::kRestart:
       case CommandId::kCancel:
       case CommandId::kStop:

@@ -6,14 +6,15 @@
 #include <string>
 #include <string_view>
 
-#include "gunid/control_api.h"
+#include "gunid/command.h"
 
 namespace gunid {
 
 struct EventReport;
 
 // The report that belongs to `command`; nothing if `body` is not that document.
-std::optional<std::string> RenderReport(CommandId command, const std::string& body, bool colour);
+std::optional<std::string> RenderReport(const Command& command, const std::string& body,
+                                        bool colour);
 
 // {"error": ...}: one line, then the detail if there is one; nothing if `body` is not that
 // document.

@@ -31,6 +31,8 @@ struct Command {
   int worker = 0;   // kWorker
   RequestId request;
   std::optional<std::uint64_t> after;  // kAfterEvent
+  int job = 0;                         // kJob
+  bool wait = true;                    // false: the answer is the job
 };
 
 // Digits only, without leading zeros: a number is written in one way.
@@ -106,6 +108,14 @@ inline constexpr std::array kArgumentKinds = {
                 [](const Command& command) {
                   return command.after ? std::to_string(*command.after) : std::string();
                 }},
+    ArgumentRow{ArgumentKind::kJob, true, false, "the id of a job, a whole number",
+                [](std::string_view text, Command& command) {
+                  const auto number = ParseDecimal<int>(text);
+                  if (number.value_or(0) == 0) return false;
+                  command.job = *number;
+                  return true;
+                },
+                [](const Command& command) { return std::to_string(command.job); }},
 };
 
 constexpr const ArgumentRow& RowOf(ArgumentKind kind) {
@@ -124,7 +134,7 @@ static_assert(
 // Whether the answer may come late. A command whose argument may be left out waits only with it.
 inline bool Waits(const CommandRow& row, const Command& command) {
   const ArgumentRow& argument = RowOf(row.kind);
-  return row.waits &&
+  return row.waits && command.wait &&
          (row.kind == ArgumentKind::kNone || argument.required || !argument.write(command).empty());
 }
 

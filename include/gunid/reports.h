@@ -61,7 +61,8 @@ struct StacksReport {
 };
 
 // What has happened. Types: worker_ready, worker_exited, boot_failed, request_slow, request_timeout,
-// request_cancelled, request_abandoned, worker_timeout, reloaded, reload_failed, scaled, stopping.
+// request_cancelled, request_abandoned, worker_timeout, reloaded, reload_failed, rolled_back,
+// rollback_failed, crash_looping, crash_loop_ended, scaled, stopping.
 struct EventReport {
   std::uint64_t id = 0;  // counts from 1
   std::string time;
@@ -78,8 +79,18 @@ struct EventsReport {
   std::vector<EventReport> events;  // oldest first; those before it may have been forgotten
 };
 
+// A worker that has been told to go, and what it waits for.
+struct DrainingReport {
+  int worker = 0;
+  int pid = 0;
+  std::string reason;
+  std::vector<RequestReport> requests;
+};
+
 struct StatusReport {
-  std::string state;  // starting, serving, reloading, restarting, stopping
+  // starting, serving, reloading, rolling_back, restarting, crash-looping, stopping
+  std::string state;
+  std::string progress;  // of what is under way, for people; "" for nothing
   std::string version;
   int pid = 0;
   std::string name;
@@ -92,6 +103,15 @@ struct StatusReport {
   std::vector<ListenerReport> listeners;
   std::string control_socket;
   std::string last_error;  // of the last reload or boot that failed; "" if the last one succeeded
+  std::vector<int> kept_generations;  // for a rollback, the last one first
+  double next_start_s = 0;  // until a worker is started again, while they crash; 0: at once
+  std::vector<DrainingReport> draining;
+};
+
+// The answer to `ready` while the server takes requests.
+struct ReadyReport {
+  std::string state;
+  int workers_ready = 0;
 };
 
 // Totals count from the start of the server and include workers that are gone: they never go
@@ -121,7 +141,7 @@ struct StatsReport {
   std::vector<ListenerReport> listeners;
 };
 
-// The answer to scale, reload, restart, cancel and stop.
+// The answer to scale, reload, rollback, restart, cancel and stop.
 struct OperationReport {
   std::string operation;
   std::string outcome;  // "done"
@@ -138,6 +158,18 @@ struct ErrorReport {
   std::string detail;   // the application's traceback, or ""
 };
 
+// A command that takes its time. The server remembers the last ones.
+struct JobReport {
+  int id = 0;  // counts from 1
+  std::string operation;
+  std::string state;     // running, done, failed
+  std::string progress;  // of one that runs, for people
+  std::string started_at;
+  double duration_s = 0;
+  std::string message;  // how it has ended, one line
+  std::string detail;   // of one that failed: the application's traceback, or ""
+};
+
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorkerReport, id, pid, generation, state, uptime_s, requests,
                                    in_flight, heartbeat_age_s, rss_bytes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ListenerReport, address, fd)
@@ -150,9 +182,14 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StacksReport, worker, pid, threads)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EventReport, id, time, type, worker, pid, request, message,
                                    detail)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EventsReport, events)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DrainingReport, worker, pid, reason, requests)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StatusReport, state, version, pid, name, app, generation,
                                    started_at, uptime_s, workers_wanted, workers_ready, listeners,
-                                   control_socket, last_error)
+                                   control_socket, last_error, progress, kept_generations,
+                                   next_start_s, draining)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ReadyReport, state, workers_ready)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(JobReport, id, operation, state, progress, started_at,
+                                   duration_s, message, detail)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TotalsReport, requests, server_errors, bytes_sent, connections,
                                    workers_spawned, workers_exited, workers_crashed, reloads,
                                    reloads_failed, timeouts)

@@ -54,11 +54,21 @@ std::optional<std::string> MemberText(const nlohmann::json& value, bool quoted) 
   return std::nullopt;
 }
 
+// Takes the member that every job may have out of the object.
+bool ReadWait(nlohmann::json& document, Command& command) {
+  const auto wait = document.find("wait");
+  if (wait == document.end()) return true;
+  if (!wait->is_boolean()) return false;
+  command.wait = wait->get<bool>();
+  document.erase(wait);
+  return true;
+}
+
 bool ReadBody(const CommandRow& row, const std::string& body, Command& command) {
   const ArgumentRow& kind = RowOf(row.kind);
   if (body.empty()) return !kind.required;
-  const nlohmann::json document = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
-  if (!document.is_object()) return false;
+  nlohmann::json document = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
+  if (!document.is_object() || (row.job && !ReadWait(document, command))) return false;
   if (document.empty()) return !kind.required;
   const auto member = document.find(std::string(row.argument));
   if (row.argument.empty() || document.size() != 1 || member == document.end()) return false;
@@ -113,7 +123,8 @@ CommandResult IndexResult() {
                         {"path", row.path},
                         {"argument", row.argument},
                         {"help", row.help},
-                        {"waits", row.waits}});
+                        {"waits", row.waits},
+                        {"job", row.job}});
   }
   return {.http_status = 200,
           .body = nlohmann::json{{"version", GUNID_VERSION}, {"commands", commands}}.dump()};

@@ -11,6 +11,7 @@ using std::chrono::seconds;
 constexpr Nanoseconds kFirstDelay = milliseconds(500);
 constexpr Nanoseconds kLongestDelay = seconds(30);
 constexpr Nanoseconds kForgetAfter = seconds(60);
+constexpr int kLoop = 3;  // failures
 
 }  // namespace
 
@@ -24,6 +25,10 @@ TimePoint Backoff::allowed_at() const {
   if (failures_ < 2) return last_failure_;
   const int doublings = std::min(failures_ - 2, 10);
   return last_failure_ + std::min(kLongestDelay, kFirstDelay * (1 << doublings));
+}
+
+bool Backoff::looping(TimePoint now) const {
+  return failures_ >= kLoop && now - last_failure_ <= kForgetAfter;
 }
 
 }  // namespace gunid

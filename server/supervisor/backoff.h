@@ -14,6 +14,8 @@ class Backoff {
 
   // When the next start is allowed.
   [[nodiscard]] TimePoint allowed_at() const;
+  // One failure follows the other: it is more than an accident.
+  [[nodiscard]] bool looping(TimePoint now) const;
   [[nodiscard]] int failures() const { return failures_; }
 
  private:

@@ -3,7 +3,9 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <utility>
 
 #include "base/log.h"
@@ -22,6 +24,22 @@ std::string Join(const std::vector<std::string>& words) {
 double BootTimeout(const std::vector<SettingsLayer>& layers) {
   const auto settings = MergeSettings(layers);
   return settings ? settings->boot_timeout : Settings().boot_timeout;
+}
+
+// Little of the machine's memory is left for anything that is not needed.
+bool MemoryIsShort() {
+  constexpr std::uint64_t kShortPart = 20;  // a twentieth
+  std::uint64_t total = 0;
+  std::uint64_t available = 0;
+  std::ifstream file("/proc/meminfo");
+  std::string name;
+  std::string rest;
+  while (file >> name) {
+    if (name == "MemTotal:") file >> total;
+    if (name == "MemAvailable:") file >> available;
+    std::getline(file, rest);
+  }
+  return available < total / kShortPart;
 }
 
 void LogListeners(const ListenerSet& listeners) {
@@ -70,18 +88,109 @@ void Generations::StartRollout() {
   }
 }
 
+void Generations::StartRollback() {
+  RollBackTo(RolloutKind::kRollback);
+}
+
+void Generations::RollBackTo(RolloutKind kind) {
+  rollout_ =
+      std::make_unique<Rollout>(Rollout{std::move(kept_.front()), kind, RolloutState::kRolling});
+  kept_.pop_front();
+  const Generation& generation = *rollout_->generation;
+  spdlog::info("Going back from generation {} to generation {}", serving_->number,
+               generation.number);
+  if (Status applied = Apply(generation.settings); !applied) {
+    return FailRollout({exit_code::kConfig, applied.error().message, ""});
+  }
+  pool_.SetLimits(generation.settings);
+  pool_.RollTo(generation.number, StopReason::kRollback);
+}
+
+std::vector<int> Generations::kept() const {
+  std::vector<int> numbers;
+  // While a rollout settles, the one before it is kept for its failure.
+  for (const auto& generation : kept_) numbers.push_back(generation->number);
+  return numbers;
+}
+
 void Generations::Settle() {
   discarded_.clear();
   if (!rollout_ || rollout_->state != RolloutState::kRolling || pool_.rolling()) return;
+  Replaced();
+}
+
+void Generations::Replaced() {
   rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kReplaced);
-  const std::unique_ptr<Rollout> done = std::move(rollout_);
-  if (serving_) Discard(std::move(serving_), {exit_code::kOk, "its generation was replaced", ""});
-  serving_ = std::move(done->generation);
-  observer_.RolloutFinished();
+  const bool first = serving_ == nullptr;
+  if (!first) kept_.push_front(std::move(serving_));
+  serving_ = std::move(rollout_->generation);
+  observer_.GenerationServes();
+  const bool settles = !first && rollout_->kind != RolloutKind::kReturn;
+  const double settle_s =
+      settles && !serving_->settings.reload ? serving_->settings.reload_settle : 0;
+  if (settle_s <= 0) return Finish();
+  settle_timer_ = loop_.RunAfter(FromSeconds(settle_s), [this] { Finish(); });
+}
+
+void Generations::Finish() {
+  settle_timer_ = 0;
+  rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kSettled);
+  const RolloutKind kind = std::exchange(rollout_, nullptr)->kind;
+  // Of a generation that has failed there is nothing to go back to.
+  if (kind == RolloutKind::kReturn) {
+    Discard(std::move(kept_.front()), {exit_code::kOk, "its generation has failed", ""});
+    kept_.pop_front();
+  }
+  TrimKept(static_cast<std::size_t>(serving_->settings.keep_generations));
+  observer_.RolloutFinished(kind);
+}
+
+void Generations::CancelSettling() {
+  loop_.Cancel(settle_timer_);
+  settle_timer_ = 0;
+}
+
+void Generations::TrimKept(std::size_t count) {
+  const BootFailure why{exit_code::kOk, "its generation was replaced", ""};
+  std::deque<std::unique_ptr<Generation>> staying;
+  for (auto& generation : std::exchange(kept_, {})) {
+    if (staying.size() < count && MayBeKept(*generation)) {
+      staying.push_back(std::move(generation));
+    } else {
+      Discard(std::move(generation), why);
+    }
+  }
+  kept_ = std::move(staying);
+}
+
+// The sockets of a kept generation are those of the serving one: others would be open, with nobody
+// who accepts.
+bool Generations::MayBeKept(const Generation& generation) const {
+  if (!generation.zygote->ready()) return false;
+  const auto served = serving_->listeners.addresses();
+  const auto addresses = generation.listeners.addresses();
+  const bool bound = std::ranges::all_of(addresses, [&served](const ListenerAddress& address) {
+    return std::ranges::find(served, address) != served.end();
+  });
+  if (!bound) {
+    spdlog::info("Generation {} is not kept for a rollback: bind has changed", generation.number);
+    return false;
+  }
+  if (MemoryIsShort()) {
+    spdlog::warn("Generation {} is not kept for a rollback: memory is short", generation.number);
+    return false;
+  }
+  return true;
 }
 
 bool Generations::Fail(int generation, const BootFailure& failure) {
-  if (!rollout_ || rollout_->generation->number != generation) return false;
+  if (!rollout_) return false;
+  if (rollout_->state == RolloutState::kSettling) {
+    if (serving_->number != generation) return false;
+    FailRollout(failure);
+    return true;
+  }
+  if (rollout_->generation->number != generation) return false;
   // The pool has finished it in this turn of the loop, and Settle() is about to see that.
   if (rollout_->state == RolloutState::kRolling && !pool_.rolling()) return false;
   FailRollout(failure);
@@ -89,12 +198,21 @@ bool Generations::Fail(int generation, const BootFailure& failure) {
 }
 
 void Generations::FailRollout(const BootFailure& failure) {
+  const bool settling = rollout_->state == RolloutState::kSettling;
   rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kFailure);
   const std::unique_ptr<Rollout> failed = std::move(rollout_);
-  if (serving_) {
-    LogBootFailure("Reload failed, generation " + std::to_string(serving_->number) + " serves on",
+  const std::string what = failed->kind == RolloutKind::kLoad ? "Reload failed" : "Rollback failed";
+  if (settling) {
+    CancelSettling();
+    LogBootFailure(what + ", generation " + std::to_string(kept_.front()->number) + " comes back",
                    failure);
-    pool_.SetTimeouts(serving_->settings);
+    observer_.RolloutFailed(failed->kind, failure);
+    return RollBackTo(RolloutKind::kReturn);
+  }
+  if (serving_) {
+    LogBootFailure(what + ", generation " + std::to_string(serving_->number) + " serves on",
+                   failure);
+    pool_.SetLimits(serving_->settings);
     pool_.RollBack();
     // The new generation's may have been applied already.
     static_cast<void>(Apply(serving_->settings));
@@ -102,14 +220,17 @@ void Generations::FailRollout(const BootFailure& failure) {
     LogBootFailure("Cannot start", failure);
     stopped_ = true;
   }
-  observer_.RolloutFailed(failure);
+  observer_.RolloutFailed(failed->kind, failure);
   Discard(std::move(failed->generation), failure);
 }
 
 void Generations::Stop() {
   stopped_ = true;
   const BootFailure why{exit_code::kOk, "the server is being stopped", ""};
-  if (rollout_) Discard(std::move(std::exchange(rollout_, nullptr)->generation), why);
+  CancelSettling();
+  if (rollout_ && rollout_->generation) Discard(std::move(rollout_->generation), why);
+  rollout_.reset();
+  TrimKept(0);
   if (!serving_) return;
   spawner_.Unregister(*serving_->zygote, why);
   serving_->zygote->KillAndWait();
@@ -205,7 +326,7 @@ void Generations::ZygoteBecameReady(ZygoteHandle& zygote) {
   if (generation == serving_.get()) return pool_.Tick();
   if (generation->settings.check_config && !serving_) return observer_.ConfigurationChecked();
   rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kZygoteReady);
-  pool_.SetTimeouts(generation->settings);
+  pool_.SetLimits(generation->settings);
   pool_.RollTo(generation->number);
 }
 
@@ -213,8 +334,16 @@ void Generations::ZygoteFailed(ZygoteHandle& zygote, const BootFailure& failure)
   const Generation* generation = GenerationOf(zygote);
   if (generation == nullptr) return;
   spawner_.Unregister(zygote, failure);
-  if (generation != serving_.get()) return FailRollout(failure);
+  if (rollout_ && generation == rollout_->generation.get()) return FailRollout(failure);
   if (stopped_) return;
+  if (generation != serving_.get()) {
+    spdlog::warn("Generation {} is not kept for a rollback any more: {}", generation->number,
+                 failure.message);
+    const auto kept = std::ranges::find(kept_, generation, &std::unique_ptr<Generation>::get);
+    discarded_.push_back(std::move(*kept));
+    kept_.erase(kept);
+    return;
+  }
   LogBootFailure("Zygote lost, starting another", failure);
   observer_.ZygoteLost(failure);
   RestartZygoteLater();
@@ -226,8 +355,13 @@ void Generations::ZygoteForked(ZygoteHandle& /*zygote*/, const Forked& forked) {
 
 // nullptr: of one that was discarded in this turn of the loop.
 Generation* Generations::GenerationOf(const ZygoteHandle& zygote) const {
-  if (rollout_ && rollout_->generation->zygote.get() == &zygote) return rollout_->generation.get();
-  return serving_ && serving_->zygote.get() == &zygote ? serving_.get() : nullptr;
+  const auto has = [&zygote](const std::unique_ptr<Generation>& generation) {
+    return generation && generation->zygote.get() == &zygote;
+  };
+  if (rollout_ && has(rollout_->generation)) return rollout_->generation.get();
+  if (has(serving_)) return serving_.get();
+  const auto kept = std::ranges::find_if(kept_, has);
+  return kept != kept_.end() ? kept->get() : nullptr;
 }
 
 }  // namespace gunid

@@ -1,8 +1,11 @@
-// Loads generations and brings them into service: the first start and every reload are the same
-// rollout (supervisor/rollout.h). Owns the serving generation, the next one while a rollout is under
-// way, and their zygotes; a zygote that dies is replaced. Supervisor's loop thread.
+// Loads generations and brings them into service: the first start, every reload and every rollback
+// are the same rollout (supervisor/rollout.h). Owns the serving generation, the next one while a
+// rollout is under way, the earlier ones that are kept for a rollback, and their zygotes. The zygote
+// of the serving generation is replaced when it dies; a kept generation is given up then.
+// Supervisor's loop thread.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,10 +24,13 @@ class GenerationsObserver {
   virtual Status FirstSettingsLoaded(const Settings& settings) = 0;
   // At a first start with check_config: the application could be loaded, and that was all.
   virtual void ConfigurationChecked() = 0;
-  // Everything is as before; at the first start nothing serves, and the program has to end.
-  virtual void RolloutFailed(const BootFailure& failure) = 0;
-  // serving() is the new generation.
-  virtual void RolloutFinished() = 0;
+  // Nothing serves but serving(), which is another one now: its settings hold.
+  virtual void GenerationServes() = 0;
+  // The generation that served before serves on, or is on its way back; at the first start nothing
+  // serves, and the program has to end.
+  virtual void RolloutFailed(RolloutKind kind, const BootFailure& failure) = 0;
+  // serving() has proven itself.
+  virtual void RolloutFinished(RolloutKind kind) = 0;
   // The serving generation cannot fork workers for the moment; those it has serve on.
   virtual void ZygoteLost(const BootFailure& failure) = 0;
 };
@@ -36,6 +42,8 @@ class Generations : private ZygoteObserver {
 
   // None may be under way.
   void StartRollout();
+  // To the last generation that served before; one must be kept.
+  void StartRollback();
   // After each turn of the loop: ends a rollout whose workers are all in place.
   void Settle();
   // Workers of that generation fail. False: it is not being rolled out (any more).
@@ -45,6 +53,10 @@ class Generations : private ZygoteObserver {
 
   [[nodiscard]] const Generation* serving() const { return serving_.get(); }
   [[nodiscard]] bool rolling_out() const { return rollout_ != nullptr; }
+  // Null while none is under way.
+  [[nodiscard]] const Rollout* rollout() const { return rollout_.get(); }
+  // For a rollback, the last one first.
+  [[nodiscard]] std::vector<int> kept() const;
   // That new connections reach: of the serving generation, or before there is one of the first.
   [[nodiscard]] const ListenerSet& listeners() const;
   // Of the serving generation, or before there is one of the first.
@@ -56,6 +68,13 @@ class Generations : private ZygoteObserver {
   void ZygoteFailed(ZygoteHandle& zygote, const BootFailure& failure) override;
   void ZygoteForked(ZygoteHandle& zygote, const Forked& forked) override;
 
+  void RollBackTo(RolloutKind kind);
+  void Replaced();
+  void Finish();
+  // Which of the kept generations may stay.
+  void TrimKept(std::size_t count);
+  [[nodiscard]] bool MayBeKept(const Generation& generation) const;
+  void CancelSettling();
   Status StartZygote(Generation& generation);
   void RestartZygote();
   void RestartZygoteLater();
@@ -73,8 +92,10 @@ class Generations : private ZygoteObserver {
   const ZygoteProgram program_;
   GenerationsObserver& observer_;
 
-  std::unique_ptr<Generation> serving_;                 // null until the first rollout is done
-  std::unique_ptr<Rollout> rollout_;                    // null while none is under way
+  std::unique_ptr<Generation> serving_;           // null until the first rollout is done
+  std::unique_ptr<Rollout> rollout_;              // null while none is under way
+  std::deque<std::unique_ptr<Generation>> kept_;  // the last one first
+  EventLoop::TimerId settle_timer_ = 0;
   std::vector<std::unique_ptr<Generation>> discarded_;  // in this turn: perhaps inside their calls
   int last_number_ = 0;
   Backoff zygote_backoff_;

@@ -77,8 +77,9 @@ PoolPlan PlanPool(int wanted, int surge_limit, const std::vector<PlannedWorker>&
   const int extra = still_expiring > 0 ? counts.surge_starting : 0;
   plan.fill = std::max(0, wanted - (staying - extra));
   if (plan.fill == 0) {
-    const int room = wanted + surge_limit - staying;
-    plan.surge = std::clamp(std::min(room, surge_limit - counts.fresh_starting), 0, still_expiring);
+    const int room = std::min(wanted + surge_limit - staying, surge_limit - counts.fresh_starting);
+    const int unreplaced = std::max(0, still_expiring - counts.fresh_starting);
+    plan.surge = std::clamp(room, 0, unreplaced);
   }
   return plan;
 }

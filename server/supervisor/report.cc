@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <map>
 
 #include "gunid/version.h"
@@ -42,17 +43,20 @@ std::vector<WorkerReport> ReportsOfWorkers(const ReportSource& source) {
   return reports;
 }
 
-RequestReport ReportOf(const RequestInFlight& request, const WorkerHandle& worker, TimePoint now) {
+RequestReport ReportOf(const RequestInFlight& request, const WorkerHandle& worker,
+                       const ReportSource& source) {
+  const RequestId id{worker.id, request.serial};
   const auto space = std::min(request.text.find(' '), request.text.size());
   return {
-      .id = ToString(RequestId{worker.id, request.serial}),
+      .id = ToString(id),
       .worker = worker.id,
       .pid = worker.pid,
       .thread = request.thread_id,
       .method = request.text.substr(0, space),
       .path = request.text.substr(std::min(space + 1, request.text.size())),
       .client = request.client,
-      .age_s = Seconds(Since(request.start_ns, now)),
+      .age_s = Seconds(Since(request.start_ns, source.now)),
+      .state = std::string(RequestStateName(source.state_of(id))),
   };
 }
 
@@ -69,6 +73,27 @@ std::map<const StackBlock*, std::string> RequestsByStack(
     if (!first) entry->second.clear();
   }
   return ids;
+}
+
+std::vector<RequestReport> RequestsOf(const WorkerHandle& worker, const ReportSource& source) {
+  std::vector<RequestReport> reports;
+  for (const RequestInFlight& request : source.scoreboard.Requests(worker.slot)) {
+    if (request.serial == 0) continue;  // it begins just now
+    reports.push_back(ReportOf(request, worker, source));
+  }
+  return reports;
+}
+
+std::vector<DrainingReport> DrainingWorkers(const ReportSource& source) {
+  std::vector<DrainingReport> reports;
+  for (const auto& [id, worker] : source.pool.workers()) {
+    if (worker.state != WorkerState::kDraining && worker.state != WorkerState::kKilling) continue;
+    reports.push_back({.worker = id,
+                       .pid = worker.pid,
+                       .reason = std::string(StopReasonName(worker.reason)),
+                       .requests = RequestsOf(worker, source)});
+  }
+  return reports;
 }
 
 TotalsReport Totals(const ReportSource& source) {
@@ -96,6 +121,7 @@ CommandResult StatusDocument(const ReportSource& source) {
   const ServerFacts& facts = source.facts;
   return ToResult(StatusReport{
       .state = facts.state,
+      .progress = facts.progress,
       .version = GUNID_VERSION,
       .pid = getpid(),
       .name = facts.name,
@@ -108,6 +134,11 @@ CommandResult StatusDocument(const ReportSource& source) {
       .listeners = facts.listeners,
       .control_socket = facts.control_socket,
       .last_error = facts.last_error,
+      .kept_generations = facts.kept_generations,
+      .next_start_s = source.pool.next_start()
+                          ? std::max(0.0, Seconds(*source.pool.next_start() - source.now))
+                          : 0,
+      .draining = DrainingWorkers(source),
   });
 }
 
@@ -130,16 +161,10 @@ CommandResult WorkersDocument(const ReportSource& source) {
   return ToResult(WorkersReport{ReportsOfWorkers(source)});
 }
 
-CommandResult RequestsDocument(const ReportSource& source,
-                               const std::function<RequestState(RequestId)>& state_of) {
+CommandResult RequestsDocument(const ReportSource& source) {
   RequestsReport report;
   for (const auto& [id, worker] : source.pool.workers()) {
-    for (const RequestInFlight& request : source.scoreboard.Requests(worker.slot)) {
-      if (request.serial == 0) continue;  // it begins just now
-      RequestReport of_request = ReportOf(request, worker, source.now);
-      of_request.state = RequestStateName(state_of({id, request.serial}));
-      report.requests.push_back(std::move(of_request));
-    }
+    std::ranges::move(RequestsOf(worker, source), std::back_inserter(report.requests));
   }
   std::ranges::stable_sort(report.requests, std::greater(), &RequestReport::age_s);
   return ToResult(report);
@@ -174,6 +199,23 @@ CommandResult OperationDocument(const ReportSource& source, const std::string& o
       .workers_wanted = source.pool.wanted(),
       .workers_ready = source.pool.ready_count(),
   });
+}
+
+CommandResult JobDocument(const Job& job, const std::string& progress, TimePoint now,
+                          int http_status) {
+  const bool running = job.state == JobState::kRunning;
+  CommandResult result = ToResult(JobReport{
+      .id = job.id,
+      .operation = std::string(RowOf(job.command).name),
+      .state = std::string(JobStateName(job.state)),
+      .progress = running ? progress : "",
+      .started_at = Rfc3339(job.started_at),
+      .duration_s = Seconds((running ? now : job.ended) - job.started),
+      .message = job.message,
+      .detail = job.detail,
+  });
+  result.http_status = http_status;
+  return result;
 }
 
 CommandResult ErrorResult(int http_status, const ErrorReport& error) {

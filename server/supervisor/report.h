@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "ipc/scoreboard.h"
 #include "supervisor/command.h"
+#include "supervisor/jobs.h"
 #include "supervisor/request_watch.h"
 #include "supervisor/stack_dump.h"
 #include "supervisor/statistics.h"
@@ -19,7 +20,9 @@ namespace gunid {
 
 // What the documents say of the server besides its workers and counters.
 struct ServerFacts {
-  std::string state;  // starting, serving, reloading, restarting, stopping
+  std::string state;  // as StatusReport's
+  std::string progress;
+  std::vector<int> kept_generations;
   std::string name;
   std::string app;
   std::string control_socket;
@@ -34,6 +37,7 @@ struct ReportSource {
   const WorkerPool& pool;
   Scoreboard& scoreboard;
   const Statistics& statistics;
+  std::function<RequestState(RequestId)> state_of;
   TimePoint now;
 };
 
@@ -47,12 +51,15 @@ CommandResult ToResult(const Report& report) {
 CommandResult StatusDocument(const ReportSource& source);
 CommandResult StatsDocument(const ReportSource& source);
 CommandResult WorkersDocument(const ReportSource& source);
-CommandResult RequestsDocument(const ReportSource& source,
-                               const std::function<RequestState(RequestId)>& state_of);
+CommandResult RequestsDocument(const ReportSource& source);
 CommandResult StacksDocument(const WorkerHandle& worker, const DumpedStacks& stacks,
                              Scoreboard& scoreboard);
 CommandResult OperationDocument(const ReportSource& source, const std::string& operation,
                                 const std::string& message, TimePoint started);
+
+// `progress`: of what is under way.
+CommandResult JobDocument(const Job& job, const std::string& progress, TimePoint now,
+                          int http_status = 200);
 
 // "8 workers are ready", "1 worker is ready".
 std::string WorkersAreReady(int count);

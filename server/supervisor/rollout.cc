@@ -12,9 +12,29 @@ RolloutState NextRolloutState(RolloutState state, RolloutEvent event) {
     case RolloutEvent::kZygoteReady:
       return state == RolloutState::kImporting ? RolloutState::kRolling : state;
     case RolloutEvent::kReplaced:
-      return state == RolloutState::kRolling ? RolloutState::kDone : state;
+      return state == RolloutState::kRolling ? RolloutState::kSettling : state;
+    case RolloutEvent::kSettled:
+      return state == RolloutState::kSettling ? RolloutState::kDone : state;
   }
   return state;
+}
+
+std::string_view RolloutStateName(RolloutState state) {
+  switch (state) {
+    case RolloutState::kLoading:
+      return "reading the configuration";
+    case RolloutState::kImporting:
+      return "importing the application";
+    case RolloutState::kRolling:
+      return "replacing workers";
+    case RolloutState::kSettling:
+      return "watching the new workers";
+    case RolloutState::kDone:
+      return "done";
+    case RolloutState::kFailed:
+      break;
+  }
+  return "failed";
 }
 
 }  // namespace gunid

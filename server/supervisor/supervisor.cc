@@ -136,7 +136,7 @@ void Supervisor::SetScale(int workers) {
         fmt::format("Scaling from {} to {} workers", pool_.wanted(), workers);
     spdlog::info("{}", message);
     events_.Add({.type = "scaled", .message = message});
-    operations_.Fail(CommandId::kScale, 409, {"superseded", "another scale came in between", ""});
+    jobs_.Fail(CommandId::kScale, 409, {"superseded", "another scale came in between", ""});
   }
   scaled_ = workers;
   pool_.SetWanted(workers);
@@ -151,8 +151,8 @@ void Supervisor::Stop(bool quick) {
   if (!std::exchange(stopping_, true)) {
     events_.Add({.type = "stopping", .message = "The server is being stopped"});
   }
-  for (const CommandId id : {CommandId::kScale, CommandId::kReload, CommandId::kRestart}) {
-    operations_.Fail(id, 503, kStopping);
+  for (const CommandRow& row : kCommands) {
+    if (row.job) jobs_.Fail(row.id, 503, kStopping);
   }
   pool_.Shutdown(quick);
   generations_.Stop();
@@ -170,16 +170,20 @@ void Supervisor::Post(Command command, std::function<void(CommandResult)> done) 
       [this, command, done = std::move(done)]() mutable { Execute(command, std::move(done)); });
 }
 
-void Supervisor::Execute(const Command& command, Operations::Done done) {
+void Supervisor::Execute(const Command& command, Jobs::Done done) {
   switch (command.id) {
     case CommandId::kStatus:
       return done(StatusDocument(Source()));
+    case CommandId::kReady:
+      return ExecuteReady(std::move(done));
+    case CommandId::kJob:
+      return ExecuteJob(command.job, std::move(done));
     case CommandId::kStats:
       return done(StatsDocument(Source()));
     case CommandId::kWorkers:
       return done(WorkersDocument(Source()));
     case CommandId::kRequests:
-      return done(RequestsDocument(Source(), [this](RequestId id) { return guard_.StateOf(id); }));
+      return done(RequestsDocument(Source()));
     case CommandId::kEvents:
       return ExecuteEvents(command.after, std::move(done));
     case CommandId::kStack:
@@ -187,42 +191,81 @@ void Supervisor::Execute(const Command& command, Operations::Done done) {
     case CommandId::kCancel:
       return ExecuteCancel(command.request, std::move(done));
     case CommandId::kScale:
-      return ExecuteScale(command.workers, std::move(done));
+      return ExecuteScale(command, std::move(done));
     case CommandId::kReload:
-      return ExecuteReload(std::move(done));
+      return ExecuteReload(command, std::move(done));
+    case CommandId::kRollback:
+      return ExecuteRollback(command, std::move(done));
     case CommandId::kRestart:
-      return ExecuteRestart(std::move(done));
+      return ExecuteRestart(command, std::move(done));
     case CommandId::kStop:
-      operations_.Add(CommandId::kStop, clock_.Now(), std::move(done));
+      StartJob(command, std::move(done));
       if (!stopping_) Stop(false);
   }
 }
 
-void Supervisor::ExecuteScale(int workers, Operations::Done done) {
-  if (stopping_) return done(ErrorResult(503, kStopping));
-  SetScale(workers);
-  operations_.Add(CommandId::kScale, clock_.Now(), std::move(done));
+void Supervisor::StartJob(const Command& command, Jobs::Done done) {
+  if (command.wait) {
+    jobs_.Add(command.id, std::move(done));
+  } else {
+    done(JobDocument(jobs_.Add(command.id, nullptr), "", clock_.Now(), 202));
+  }
 }
 
-void Supervisor::ExecuteReload(Operations::Done done) {
+void Supervisor::ExecuteReady(Jobs::Done done) {
+  if (stopping_) return done(ErrorResult(503, kStopping));
+  const int workers = pool_.ready_count();
+  if (generations_.serving() == nullptr || workers == 0) {
+    return done(ErrorResult(503, {"not_ready", "no worker is ready", ""}));
+  }
+  done(ToResult(ReadyReport{StateName(), workers}));
+}
+
+void Supervisor::ExecuteJob(int id, Jobs::Done done) {
+  const Job* job = jobs_.Find(id);
+  if (job == nullptr) {
+    const std::string message = "there is no job " + std::to_string(id) + ", or not any more";
+    return done(ErrorResult(404, {"no_such_job", message, ""}));
+  }
+  done(JobDocument(*job, Progress(), clock_.Now()));
+}
+
+void Supervisor::ExecuteScale(const Command& command, Jobs::Done done) {
+  if (stopping_) return done(ErrorResult(503, kStopping));
+  SetScale(command.workers);
+  StartJob(command, std::move(done));
+}
+
+void Supervisor::ExecuteReload(const Command& command, Jobs::Done done) {
   if (const auto refusal = RefusalToReplace()) return done(*refusal);
-  operations_.Add(CommandId::kReload, clock_.Now(), std::move(done));
+  StartJob(command, std::move(done));
   generations_.StartRollout();
 }
 
-void Supervisor::ExecuteRestart(Operations::Done done) {
+void Supervisor::ExecuteRollback(const Command& command, Jobs::Done done) {
   if (const auto refusal = RefusalToReplace()) return done(*refusal);
-  operations_.Add(CommandId::kRestart, clock_.Now(), std::move(done));
+  if (generations_.kept().empty()) {
+    return done(ErrorResult(
+        409, {"no_earlier_generation",
+              "no earlier generation is kept: there was no reload, or keep_generations is 0", ""}));
+  }
+  StartJob(command, std::move(done));
+  generations_.StartRollback();
+}
+
+void Supervisor::ExecuteRestart(const Command& command, Jobs::Done done) {
+  if (const auto refusal = RefusalToReplace()) return done(*refusal);
+  StartJob(command, std::move(done));
   pool_.Restart();
 }
 
-void Supervisor::ExecuteEvents(std::optional<std::uint64_t> after, Operations::Done done) {
+void Supervisor::ExecuteEvents(std::optional<std::uint64_t> after, Jobs::Done done) {
   if (!after) return done(ToResult(events_.All()));
   events_.After(*after, std::move(done));
 }
 
 // `worker` is its id, or its pid.
-void Supervisor::ExecuteStack(int worker, Operations::Done done) {
+void Supervisor::ExecuteStack(int worker, Jobs::Done done) {
   const WorkerHandle* found = pool_.Find(worker);
   if (found == nullptr) found = pool_.FindByPid(worker);
   if (found == nullptr) {
@@ -235,7 +278,7 @@ void Supervisor::ExecuteStack(int worker, Operations::Done done) {
   });
 }
 
-void Supervisor::ExecuteCancel(RequestId id, Operations::Done done) {
+void Supervisor::ExecuteCancel(RequestId id, Jobs::Done done) {
   const TimePoint started = clock_.Now();
   guard_.Cancel(id, [this, id, started, done = std::move(done)](CancelOutcome outcome) {
     const std::string request = "request " + ToString(id);
@@ -257,8 +300,12 @@ std::optional<CommandResult> Supervisor::RefusalToReplace() const {
   if (stopping_) return ErrorResult(503, kStopping);
   if (generations_.serving() == nullptr)
     return ErrorResult(503, {"starting", "the server is starting", ""});
-  if (generations_.rolling_out()) return ErrorResult(409, {"busy", "a reload is under way", ""});
-  if (operations_.Waiting(CommandId::kRestart)) {
+  if (const Rollout* rollout = generations_.rollout()) {
+    const bool reload = rollout->kind == RolloutKind::kLoad;
+    return ErrorResult(409,
+                       {"busy", reload ? "a reload is under way" : "a rollback is under way", ""});
+  }
+  if (jobs_.Running(CommandId::kRestart)) {
     return ErrorResult(409, {"busy", "a restart is under way", ""});
   }
   return std::nullopt;
@@ -287,37 +334,47 @@ void Supervisor::ConfigurationChecked() {
   Stop(true);
 }
 
-void Supervisor::RolloutFailed(const BootFailure& failure) {
+void Supervisor::GenerationServes() {
+  const Settings& settings = generations_.serving()->settings;
+  pool_.SetWanted(scaled_.value_or(static_cast<int>(settings.workers)));
+  guard_.SetThresholds({settings.slow_request, settings.timeout});
+}
+
+void Supervisor::RolloutFailed(RolloutKind kind, const BootFailure& failure) {
   facts_.last_error = failure.message;
   if (generations_.serving() == nullptr) {
     exit_code_ = failure.exit_code;
     stopping_ = true;
     pool_.Shutdown(true);
   } else {
-    ++statistics_.reloads_failed;
-    events_.Add({.type = "reload_failed", .message = failure.message, .detail = failure.traceback});
-    operations_.Fail(CommandId::kReload, 500,
-                     {"reload_failed", failure.message, failure.traceback});
+    const bool reload = kind == RolloutKind::kLoad;
+    const std::string what = reload ? "reload_failed" : "rollback_failed";
+    if (reload) ++statistics_.reloads_failed;
+    events_.Add({.type = what, .message = failure.message, .detail = failure.traceback});
+    jobs_.Fail(reload ? CommandId::kReload : CommandId::kRollback, 500,
+               {what, failure.message, failure.traceback});
   }
 }
 
-void Supervisor::RolloutFinished() {
+void Supervisor::RolloutFinished(RolloutKind kind) {
   const Generation& serving = *generations_.serving();
-  facts_.last_error.clear();
-  pool_.SetWanted(scaled_.value_or(static_cast<int>(serving.settings.workers)));
-  guard_.SetThresholds({serving.settings.slow_request, serving.settings.timeout});
+  // What a failed reload has left behind is said until something succeeds.
+  if (kind != RolloutKind::kReturn) facts_.last_error.clear();
   const std::string message =
       fmt::format("Generation {} serves: {}", serving.number, WorkersAreReady(pool_.ready_count()));
   spdlog::info("{}", message);
-  if (serving.number == 1) return;
-  ++statistics_.reloads;
-  events_.Add({.type = "reloaded", .message = message});
+  if (kind != RolloutKind::kLoad) {
+    events_.Add({.type = "rolled_back", .message = message});
+  } else if (serving.number > 1) {
+    ++statistics_.reloads;
+    events_.Add({.type = "reloaded", .message = message});
+  }
 }
 
 void Supervisor::ZygoteLost(const BootFailure& failure) {
   facts_.last_error = failure.message;
   events_.Add({.type = "boot_failed", .message = failure.message, .detail = failure.traceback});
-  FailOperations(failure);
+  FailJobs(failure);
 }
 
 // Workers
@@ -364,23 +421,22 @@ void Supervisor::OnBootFailure(int generation, const BootFailure& failure) {
   if (generations_.Fail(generation, failure)) return;
   LogBootFailure("Worker failed to boot", failure);
   facts_.last_error = failure.message;
-  FailOperations(failure);
+  FailJobs(failure);
 }
 
 // Those that wait for new workers of the serving generation. What is wanted stays, and is tried again.
-void Supervisor::FailOperations(const BootFailure& failure) {
+void Supervisor::FailJobs(const BootFailure& failure) {
   const ErrorReport error{"boot_failed", failure.message, failure.traceback};
-  operations_.Fail(CommandId::kScale, 500, error);
-  if (operations_.Waiting(CommandId::kRestart)) {
+  jobs_.Fail(CommandId::kScale, 500, error);
+  if (jobs_.Running(CommandId::kRestart)) {
     pool_.CancelRestart();
-    operations_.Fail(CommandId::kRestart, 500, error);
+    jobs_.Fail(CommandId::kRestart, 500, error);
   }
 }
 
 void Supervisor::WorkerCrashed(const WorkerHandle& worker, const std::string& exit) {
   ++statistics_.workers_crashed;
-  const Generation* serving = generations_.serving();
-  if (serving == nullptr || worker.generation == serving->number) return;
+  if (generations_.serving() == nullptr || !generations_.rolling_out()) return;
   const std::string message =
       "worker " + std::to_string(worker.id) + " (pid:" + std::to_string(worker.pid) + ") " + exit;
   loop_.Post([this, generation = worker.generation, message] {
@@ -408,31 +464,40 @@ void Supervisor::AfterTurn() {
   generations_.Settle();
   if (stopping_) {
     if (!pool_.empty()) return ArmPoolTimer();
-    operations_.Finish(CommandId::kStop, [this](TimePoint started) {
-      return OperationDocument(Source(), "stop", "the server has stopped", started);
-    });
+    FinishJobs(CommandId::kStop, "the server has stopped");
     guard_.Look();
     events_.FailWaiters(503, kStopping);
     return loop_.Stop();
   }
-  const auto finish = [this](CommandId id, const std::string& operation,
-                             const std::string& message) {
-    operations_.Finish(id, [&](TimePoint started) {
-      return OperationDocument(Source(), operation, message, started);
-    });
-  };
   const std::string ready = WorkersAreReady(pool_.ready_count());
   if (!generations_.rolling_out() && pool_.as_wanted()) {
     const std::string generation = "generation " + std::to_string(pool_.generation());
-    finish(CommandId::kReload, "reload", generation + " serves, " + ready);
-    finish(CommandId::kRestart, "restart", "all workers were replaced, " + ready);
+    FinishJobs(CommandId::kReload, generation + " serves, " + ready);
+    FinishJobs(CommandId::kRollback, generation + " serves again, " + ready);
+    FinishJobs(CommandId::kRestart, "all workers were replaced, " + ready);
   }
-  if (pool_.settled()) finish(CommandId::kScale, "scale", ready);
-  if (reload_wanted_ && !RefusalToReplace() && !operations_.Waiting(CommandId::kReload)) {
+  if (pool_.settled()) FinishJobs(CommandId::kScale, ready);
+  TellOfCrashLoop();
+  if (reload_wanted_ && !RefusalToReplace() && !jobs_.Running(CommandId::kReload)) {
     reload_wanted_ = false;
     generations_.StartRollout();
   }
   ArmPoolTimer();
+}
+
+void Supervisor::TellOfCrashLoop() {
+  if (std::exchange(crash_looping_, pool_.crash_looping()) == crash_looping_) return;
+  const std::string message =
+      crash_looping_ ? "Workers end or fail to boot again and again: restarts wait for each other"
+                     : "Workers live again";
+  spdlog::log(crash_looping_ ? spdlog::level::err : spdlog::level::info, "{}", message);
+  events_.Add({.type = crash_looping_ ? "crash_looping" : "crash_loop_ended", .message = message});
+}
+
+void Supervisor::FinishJobs(CommandId id, const std::string& message) {
+  jobs_.Finish(id, message, [&](const Job& job) {
+    return OperationDocument(Source(), std::string(RowOf(id).name), message, job.started);
+  });
 }
 
 void Supervisor::ArmPoolTimer() {
@@ -446,12 +511,30 @@ void Supervisor::ArmPoolTimer() {
 std::string Supervisor::StateName() const {
   if (stopping_) return "stopping";
   if (generations_.serving() == nullptr) return "starting";
-  if (generations_.rolling_out()) return "reloading";
-  return operations_.Waiting(CommandId::kRestart) ? "restarting" : "serving";
+  if (const Rollout* rollout = generations_.rollout()) {
+    return rollout->kind == RolloutKind::kLoad ? "reloading" : "rolling_back";
+  }
+  if (pool_.crash_looping()) return "crash-looping";
+  return jobs_.Running(CommandId::kRestart) ? "restarting" : "serving";
+}
+
+std::string Supervisor::Progress() const {
+  if (stopping_) {
+    return fmt::format("waiting for {} worker(s)", pool_.workers().size());
+  }
+  const Rollout* rollout = generations_.rollout();
+  if (rollout == nullptr) return "";
+  std::string progress(RolloutStateName(rollout->state));
+  if (rollout->state == RolloutState::kRolling) {
+    progress += fmt::format(", {} of {} done", pool_.fresh_count(), pool_.wanted());
+  }
+  return progress;
 }
 
 ReportSource Supervisor::Source() {
   facts_.state = StateName();
+  facts_.progress = Progress();
+  facts_.kept_generations = generations_.kept();
   facts_.app = generations_.settings().wsgi_app;
   facts_.listeners.clear();
   const auto addresses = generations_.listeners().addresses();
@@ -459,7 +542,12 @@ ReportSource Supervisor::Source() {
   for (std::size_t i = 0; i < fds.size(); ++i) {
     facts_.listeners.push_back({addresses[i].ToString(), fds[i]});
   }
-  return {facts_, pool_, scoreboard_, statistics_, clock_.Now()};
+  return {facts_,
+          pool_,
+          scoreboard_,
+          statistics_,
+          [this](RequestId id) { return guard_.StateOf(id); },
+          clock_.Now()};
 }
 
 }  // namespace gunid

@@ -18,7 +18,7 @@
 #include "supervisor/command.h"
 #include "supervisor/event_log.h"
 #include "supervisor/generations.h"
-#include "supervisor/operations.h"
+#include "supervisor/jobs.h"
 #include "supervisor/pid_file.h"
 #include "supervisor/report.h"
 #include "supervisor/request_guard.h"
@@ -47,13 +47,19 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
 
   // Signals and commands.
   void OnSignal(int signal);
-  void Execute(const Command& command, Operations::Done done);
-  void ExecuteScale(int workers, Operations::Done done);
-  void ExecuteReload(Operations::Done done);
-  void ExecuteRestart(Operations::Done done);
-  void ExecuteEvents(std::optional<std::uint64_t> after, Operations::Done done);
-  void ExecuteStack(int worker, Operations::Done done);
-  void ExecuteCancel(RequestId id, Operations::Done done);
+  void Execute(const Command& command, Jobs::Done done);
+  void ExecuteReady(Jobs::Done done);
+  void ExecuteJob(int id, Jobs::Done done);
+  void ExecuteScale(const Command& command, Jobs::Done done);
+  void ExecuteReload(const Command& command, Jobs::Done done);
+  void ExecuteRollback(const Command& command, Jobs::Done done);
+  void ExecuteRestart(const Command& command, Jobs::Done done);
+  void ExecuteEvents(std::optional<std::uint64_t> after, Jobs::Done done);
+  void ExecuteStack(int worker, Jobs::Done done);
+  void ExecuteCancel(RequestId id, Jobs::Done done);
+  // The operation has not begun yet.
+  void StartJob(const Command& command, Jobs::Done done);
+  void FinishJobs(CommandId id, const std::string& message);
   [[nodiscard]] std::optional<CommandResult> RefusalToReplace() const;
   void ScaleBy(int difference);
   void SetScale(int workers);
@@ -64,8 +70,9 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   // GenerationsObserver
   Status FirstSettingsLoaded(const Settings& settings) override;
   void ConfigurationChecked() override;
-  void RolloutFailed(const BootFailure& failure) override;
-  void RolloutFinished() override;
+  void GenerationServes() override;
+  void RolloutFailed(RolloutKind kind, const BootFailure& failure) override;
+  void RolloutFinished(RolloutKind kind) override;
   void ZygoteLost(const BootFailure& failure) override;
 
   // PoolObserver
@@ -76,14 +83,16 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   void WorkerGone(const WorkerHandle& worker, const std::string& exit) override;
 
   void OnWorkerMessage(int worker_id, const Message& message);
-  void FailOperations(const BootFailure& failure);
+  void FailJobs(const BootFailure& failure);
   void OnBootFailure(int generation, const BootFailure& failure);
   // What follows from all that happened in a turn of the loop: operations and rollouts that have
   // ended, the next timer.
   void AfterTurn();
+  void TellOfCrashLoop();
   void ArmPoolTimer();
 
   [[nodiscard]] std::string StateName() const;
+  [[nodiscard]] std::string Progress() const;
   ReportSource Source();
 
   SupervisorOptions options_;
@@ -104,9 +113,10 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   bool reload_wanted_ = false;  // by SIGHUP; starts when nothing else replaces workers
   std::optional<int> scaled_;   // by command or signal; overrides the settings' workers
 
-  Operations operations_;
+  Jobs jobs_{clock_};
   ServerFacts facts_;
   EventLoop::TimerId pool_timer_ = 0;
+  bool crash_looping_ = false;  // as was told
   bool stopping_ = false;
   int exit_code_ = 0;
 };

@@ -14,9 +14,6 @@ namespace {
 
 // How long a worker may take to die once it was told to go at once.
 constexpr double kKillGraceSeconds = 1;
-// Replacements under way at a time.
-constexpr int kSurge = 1;
-
 BootFailure BootFailureBefore(const WorkerHandle& worker, const std::string& what) {
   return {
       exit_code::kBootError,
@@ -31,9 +28,12 @@ WorkerPool::WorkerPool(const Clock& clock, Spawner& spawner, PoolObserver& obser
   for (int slot = 0; slot < slot_count; ++slot) free_slots_.insert(slot);
 }
 
-void WorkerPool::SetTimeouts(const Settings& settings) {
+void WorkerPool::SetLimits(const Settings& settings) {
   boot_timeout_s_ = settings.boot_timeout;
   graceful_timeout_s_ = settings.graceful_timeout;
+  lifetime_s_ = settings.max_worker_lifetime;
+  reload_surge_ = static_cast<int>(settings.reload_surge);
+  reload_settle_s_ = settings.reload ? 0 : settings.reload_settle;
 }
 
 void WorkerPool::SetWanted(int wanted) {
@@ -41,12 +41,14 @@ void WorkerPool::SetWanted(int wanted) {
   Reconcile();
 }
 
-void WorkerPool::RollTo(int generation) {
+void WorkerPool::RollTo(int generation, StopReason reason) {
   next_generation_ = generation;
-  next_proven_ = false;
+  next_proven_ = reason == StopReason::kRollback;
+  next_proven_at_.reset();
+  roll_reason_ = reason;
   backoff_.Reset();
   for (auto& [id, worker] : workers_) {
-    if (Staying(worker)) Expire(worker, StopReason::kReload);
+    if (Staying(worker)) Expire(worker, reason);
   }
   Reconcile();
 }
@@ -59,6 +61,7 @@ void WorkerPool::RollBack() {
   }
   Unexpire();
   next_generation_.reset();
+  next_proven_at_.reset();
   backoff_.Reset();
   Reconcile();
 }
@@ -171,14 +174,43 @@ void WorkerPool::Tick() {
     worker.deadline.reset();
     Apply(worker, WorkerEvent::kDeadline);
   }
+  if (next_proven_at_ && *next_proven_at_ <= now) {
+    next_proven_at_.reset();
+    next_proven_ = true;
+  }
+  RecycleTheOld();
   Reconcile();
+}
+
+void WorkerPool::CanaryIsReady() {
+  const bool first_start = generation_ == 0;
+  if (first_start || reload_settle_s_ <= 0) {
+    next_proven_ = true;
+  } else if (!next_proven_ && !next_proven_at_) {
+    next_proven_at_ = clock_.Now() + FromSeconds(reload_settle_s_);
+  }
+}
+
+void WorkerPool::RecycleTheOld() {
+  for (auto& [id, worker] : workers_) {
+    if (!worker.lifetime_end || *worker.lifetime_end > clock_.Now()) continue;
+    worker.lifetime_end.reset();
+    if (!Staying(worker) || worker.recycle != StopReason::kNone) continue;
+    spdlog::info("Worker {} is to be replaced; reason: {}", id,
+                 StopReasonName(StopReason::kLifetime));
+    worker.recycle = StopReason::kLifetime;
+    Expire(worker, worker.recycle);
+  }
 }
 
 std::optional<TimePoint> WorkerPool::NextTick() const {
   std::optional<TimePoint> next;
   if (start_pending_) next = backoff_.allowed_at();
+  if (next_proven_at_ && (!next || *next_proven_at_ < *next)) next = next_proven_at_;
   for (const auto& [id, worker] : workers_) {
-    if (worker.deadline && (!next || *worker.deadline < *next)) next = worker.deadline;
+    for (const auto& moment : {worker.deadline, worker.lifetime_end}) {
+      if (moment && (!next || *moment < *next)) next = moment;
+    }
   }
   return next;
 }
@@ -197,6 +229,13 @@ const WorkerHandle* WorkerPool::FindByPid(int pid) const {
 int WorkerPool::ready_count() const {
   return static_cast<int>(std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) {
     return entry.second.state == WorkerState::kReady;
+  }));
+}
+
+int WorkerPool::fresh_count() const {
+  const int generation = next_generation_.value_or(generation_);
+  return static_cast<int>(std::ranges::count_if(workers_, [generation](const auto& entry) {
+    return entry.second.state == WorkerState::kReady && entry.second.generation == generation;
   }));
 }
 
@@ -249,7 +288,8 @@ void WorkerPool::Act(WorkerHandle& worker, WorkerAction action, const BootFailur
       observer_.WorkerHangs(worker);
       break;
     case WorkerAction::kReportReady:
-      if (worker.generation == next_generation_) next_proven_ = true;
+      if (worker.generation == next_generation_) CanaryIsReady();
+      if (lifetime_s_ > 0) worker.lifetime_end = clock_.Now() + FromSeconds(lifetime_s_);
       observer_.WorkerBecameReady(worker);
       break;
     case WorkerAction::kReportBootFailure:
@@ -289,10 +329,13 @@ void WorkerPool::Reconcile() {
 
   std::vector<PlannedWorker> staying;
   for (const auto& [id, worker] : workers_) {
-    if (Staying(worker))
-      staying.push_back({id, worker.state == WorkerState::kReady, worker.expiring, worker.surge});
+    if (!Staying(worker)) continue;
+    // A canary takes nobody's place before it is proven.
+    const bool canary = next_generation_ && !next_proven_ && worker.generation == *next_generation_;
+    const bool ready = worker.state == WorkerState::kReady && !canary;
+    staying.push_back({id, ready, worker.expiring, worker.surge});
   }
-  const PoolPlan plan = PlanPool(wanted_, kSurge, staying);
+  const PoolPlan plan = PlanPool(wanted_, SurgeLimit(), staying);
   for (const int id : plan.retire) Retire(id, StopReason::kScaleDown);
 
   if (plan.fill + plan.surge > 0 && clock_.Now() < backoff_.allowed_at()) {
@@ -313,6 +356,11 @@ void WorkerPool::Reconcile() {
   }
 }
 
+// Replacements under way at a time. Of a rollout the first is the canary.
+int WorkerPool::SurgeLimit() const {
+  return next_generation_ && next_proven_ ? reload_surge_ : 1;
+}
+
 void WorkerPool::Spawn(int generation, bool surge) {
   if (!spawner_.CanFork(generation) || free_slots_.empty()) return;
   const int id = next_id_++;
@@ -321,7 +369,7 @@ void WorkerPool::Spawn(int generation, bool surge) {
   WorkerHandle worker{
       .id = id, .slot = slot, .generation = generation, .surge = surge, .created = clock_.Now()};
   // It fills a gap before the next generation is proven, and is then replaced like the others.
-  if (next_generation_ && generation != *next_generation_) Expire(worker, StopReason::kReload);
+  if (next_generation_ && generation != *next_generation_) Expire(worker, roll_reason_);
   spawner_.Fork(workers_.emplace(id, std::move(worker)).first->second);
 }
 

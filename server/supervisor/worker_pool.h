@@ -33,6 +33,8 @@ struct WorkerHandle {
   StopReason reason = StopReason::kNone;  // why it goes or is to be replaced
   TimePoint created{};
   std::optional<TimePoint> deadline;  // of the present state
+  // When it is to be replaced because of max_worker_lifetime.
+  std::optional<TimePoint> lifetime_end;
 };
 
 // Seam: how workers come to be and are told things. Never calls back into the pool from inside a
@@ -69,12 +71,14 @@ class WorkerPool {
   WorkerPool(const Clock& clock, Spawner& spawner, PoolObserver& observer, int slot_count);
 
   // Policy.
-  void SetTimeouts(const Settings& settings);  // boot_timeout, graceful_timeout
+  // boot_timeout, graceful_timeout; max_worker_lifetime of workers that become ready from now on;
+  // reload_surge and reload_settle of the next rollout.
+  void SetLimits(const Settings& settings);
   void SetWanted(int wanted);
   // Workers are forked from `generation` from now on, and those of other generations are replaced
-  // by it, one by one. Until one of its workers is ready, gaps are still filled from the old one,
-  // if there is one.
-  void RollTo(int generation);
+  // by it. The first new worker is the canary: until it has been ready for reload_settle seconds no
+  // old one goes, and gaps are still filled from the old generation, if there is one. `reason`: kReload, or kRollback to a generation that has served before.
+  void RollTo(int generation, StopReason reason = StopReason::kReload);
   // Retires the workers of the generation that is being rolled to and goes back to the old one.
   void RollBack();
   // Replaces every worker by a fresh one of the same generation.
@@ -113,9 +117,16 @@ class WorkerPool {
   // Serving workers: ready, and not told to go.
   [[nodiscard]] int ready_count() const;
   // The workers that have not been told to go are as many as wanted, ready, and none of them is to
-  // be replaced; those that
-  // have been told take no new connection any more.
+  // be replaced; those that have been told take no new connection any more.
   [[nodiscard]] bool as_wanted() const;
+  // Workers die again and again, or cannot be started; restarts wait for each other.
+  [[nodiscard]] bool crash_looping() const { return backoff_.looping(clock_.Now()); }
+  // When the next worker may be started, if one has to wait for that.
+  [[nodiscard]] std::optional<TimePoint> next_start() const {
+    return start_pending_ ? std::optional(backoff_.allowed_at()) : std::nullopt;
+  }
+  // Of the generation that is being rolled to, or of the serving one: ready workers.
+  [[nodiscard]] int fresh_count() const;
   // As wanted, and no other worker is left.
   [[nodiscard]] bool settled() const {
     return as_wanted() && static_cast<int>(workers_.size()) == wanted_;
@@ -130,6 +141,9 @@ class WorkerPool {
   void Unexpire();
   // Compares what is with what is wanted and starts or retires workers.
   void Reconcile();
+  [[nodiscard]] int SurgeLimit() const;
+  void RecycleTheOld();
+  void CanaryIsReady();
   void Spawn(int generation, bool surge);
   void Remove(int worker_id, const std::string& exit);
   void Arm(WorkerHandle& worker, double seconds);
@@ -142,10 +156,15 @@ class WorkerPool {
 
   double boot_timeout_s_ = 0;
   double graceful_timeout_s_ = 0;
+  double lifetime_s_ = 0;
+  int reload_surge_ = 1;
+  double reload_settle_s_ = 0;
   int wanted_ = 0;
   int generation_ = 0;                  // of the last finished rollout; 0 before the first
   std::optional<int> next_generation_;  // being rolled to
-  bool next_proven_ = false;            // one of its workers has been ready
+  StopReason roll_reason_ = StopReason::kReload;  // of the workers that are replaced by it
+  bool next_proven_ = false;                      // one of its workers has served for reload_settle
+  std::optional<TimePoint> next_proven_at_;
   bool shutting_down_ = false;
   Backoff backoff_;
   bool start_pending_ = false;  // a worker is wanted and the back-off does not allow it yet

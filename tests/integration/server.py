@@ -163,7 +163,9 @@ class Server:
             except (FileNotFoundError, ConnectionRefusedError):  # not bound, or not listening yet
                 return False
             wanted = status["workers_wanted"] if workers is None else workers
-            return status["state"] == "serving" and status["workers_ready"] == wanted
+            # Those that have crashed before may be ready now.
+            serving = status["state"] in ("serving", "crash-looping")
+            return serving and status["workers_ready"] == wanted
 
         wait_until(ready, "all workers to be ready")
         return self

@@ -3,39 +3,15 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Event
 
 import pytest
 
+from project import Project
 from server import Server, UnixConnection, exchange
 from waiting import wait_until
 
 PRELOAD = pytest.mark.parametrize("arguments", [(), ("--preload",)], ids=["each", "preload"])
-
-
-class Project:
-    """An application that a test rewrites while it is served."""
-
-    def __init__(self, directory: Path):
-        self.directory = directory
-        self.module = directory / "site_app.py"
-        self.config = directory / "gunicorn.conf.py"
-        self.config.write_text("")
-        self.answer("one")
-
-    def write(self, source: str) -> None:
-        # In one step: a worker must never import half a file.
-        draft = self.directory / "draft"
-        draft.write_text(source)
-        draft.rename(self.module)
-
-    def answer(self, text: str) -> None:
-        self.write(
-            "def app(environ, start_response):\n"
-            "    start_response('200 OK', [('Content-Type', 'text/plain')])\n"
-            f"    return [{text!r}.encode()]\n"
-        )
 
 
 @pytest.fixture
@@ -124,7 +100,7 @@ def test_many_reloads(serve, project):
         assert server.gunictl("reload").returncode == 0
         assert server.get().text == f"version {'x' * number}"
     assert server.status()["workers_ready"] == 1
-    wait_until(lambda: len(server.processes()) == 3, "supervisor, zygote and one worker only")
+    wait_until(lambda: len(server.processes()) == 4, "supervisor, two zygotes and one worker only")
 
 
 BROKEN = {

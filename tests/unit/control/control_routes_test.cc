@@ -89,6 +89,23 @@ TEST(ParseCommand, ReadsTheNumberOfWorkers) {
   }
 }
 
+TEST(ParseCommand, NobodyHasToWaitForAJob) {
+  const auto wait_of = [](CommandId id, const std::string& body) -> std::optional<bool> {
+    const auto parsed = ParseCommand(RowOf(id), "", body);
+    if (const auto* command = std::get_if<Command>(&parsed)) return command->wait;
+    return std::nullopt;
+  };
+  EXPECT_EQ(wait_of(CommandId::kReload, ""), true);
+  EXPECT_EQ(wait_of(CommandId::kReload, "{}"), true);
+  EXPECT_EQ(wait_of(CommandId::kReload, R"({"wait": true})"), true);
+  EXPECT_EQ(wait_of(CommandId::kReload, R"({"wait": false})"), false);
+  EXPECT_EQ(wait_of(CommandId::kScale, R"({"wait": false, "workers": 3})"), false);
+  EXPECT_EQ(wait_of(CommandId::kScale, R"({"wait": false})"), std::nullopt);
+  EXPECT_EQ(wait_of(CommandId::kReload, R"({"wait": 0})"), std::nullopt);
+  EXPECT_EQ(wait_of(CommandId::kReload, R"({"wait": false, "x": 1})"), std::nullopt);
+  EXPECT_EQ(wait_of(CommandId::kStop, R"({"wait": false})"), std::nullopt) << "it is no job";
+}
+
 TEST(ParseCommand, ReadsTheIdOfARequest) {
   const auto parsed = ParseBody("cancel", R"({"request": "3-1841"})");
   ASSERT_TRUE(std::holds_alternative<Command>(parsed));

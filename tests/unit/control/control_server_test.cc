@@ -110,15 +110,13 @@ const Example kExamples[] = {
     {"/v1/stack?worker=3", "", {CommandId::kStack, 0, 3}},
     {"/v1/scale", R"({"workers": 8})", {CommandId::kScale, 8}},
     {"/v1/reload", "", {CommandId::kReload}},
+    {"/v1/ready", "", {CommandId::kReady}},
+    {"/v1/job?job=4", "", {.id = CommandId::kJob, .job = 4}},
+    {"/v1/rollback", "", {CommandId::kRollback}},
     {"/v1/restart", "", {CommandId::kRestart}},
     {"/v1/cancel", R"({"request": "3-1841"})", {CommandId::kCancel, 0, 0, {3, 1841}}},
     {"/v1/stop", "", {CommandId::kStop}},
 };
-
-const CommandRow& RowOf(CommandId id) {
-  return *std::find_if(kCommands.begin(), kCommands.end(),
-                       [id](const CommandRow& row) { return row.id == id; });
-}
 
 TEST_F(ControlServerTest, EveryCommandReachesTheSupervisorAndItsResultTheClient) {
   std::set<CommandId> asked;

@@ -43,6 +43,9 @@ const struct {
     {{"stack", "3"}, {CommandId::kStack, 0, 3}},
     {{"scale", "8"}, {CommandId::kScale, 8}},
     {{"reload"}, {CommandId::kReload}},
+    {{"ready"}, {CommandId::kReady}},
+    {{"job", "4"}, {.id = CommandId::kJob, .job = 4}},
+    {{"rollback"}, {CommandId::kRollback}},
     {{"restart"}, {CommandId::kRestart}},
     {{"cancel", "3-1841"}, {CommandId::kCancel, 0, 0, {3, 1841}}},
     {{"stop"}, {CommandId::kStop}},
@@ -59,6 +62,8 @@ TEST(ParseCommandLine, KnowsEveryCommand) {
     EXPECT_EQ(line.command.worker, example.command.worker);
     EXPECT_EQ(line.command.request, example.command.request);
     EXPECT_EQ(line.command.after, example.command.after);
+    EXPECT_EQ(line.command.job, example.command.job);
+    EXPECT_TRUE(line.command.wait);
     EXPECT_FALSE(line.json);
     EXPECT_FALSE(line.timeout);
     EXPECT_FALSE(line.follow);
@@ -76,6 +81,15 @@ TEST(ParseCommandLine, EventsMayBeFollowed) {
     EXPECT_EQ(line.command.after, 17);
   }
   EXPECT_EQ(Parsed({"events", "--follow"}).command.after, std::nullopt);
+}
+
+TEST(ParseCommandLine, NobodyHasToWaitForAJob) {
+  EXPECT_FALSE(Parsed({"reload", "--no-wait"}).command.wait);
+  EXPECT_FALSE(Parsed({"scale", "--no-wait", "3"}).command.wait);
+  EXPECT_TRUE(Parsed({"reload"}).command.wait);
+  EXPECT_EQ(Parsed({"job", "4"}).command.job, 4);
+  EXPECT_EQ(Exited({"stop", "--no-wait"}).exit_code, 2);
+  EXPECT_EQ(Exited({"job", "four"}).exit_code, 2);
 }
 
 TEST(ParseCommandLine, TakesOptionsBeforeAndAfterTheCommand) {

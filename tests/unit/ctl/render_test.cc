@@ -39,18 +39,18 @@ const std::string kWorkerTable =
     "13  4713    2  killing    2d07h         7          0      31.4s    1000B\n";
 
 TEST(RenderReport, WorkersAreATable) {
-  EXPECT_EQ(RenderReport(CommandId::kWorkers, json(WorkersReport{kWorkers}).dump(), false),
+  EXPECT_EQ(RenderReport({.id = CommandId::kWorkers}, json(WorkersReport{kWorkers}).dump(), false),
             kWorkerTable);
 }
 
 TEST(RenderReport, NoWorkersAreAHeadingOnly) {
-  EXPECT_EQ(RenderReport(CommandId::kWorkers, R"({"workers": []})", false),
+  EXPECT_EQ(RenderReport({.id = CommandId::kWorkers}, R"({"workers": []})", false),
             "ID  PID  GEN  STATE  UPTIME  REQUESTS  IN-FLIGHT  HEARTBEAT  RSS\n");
 }
 
 TEST(RenderReport, ColourIsOnTheStateOnly) {
   const auto text =
-      RenderReport(CommandId::kWorkers, json(WorkersReport{{kWorkers[0]}}).dump(), true);
+      RenderReport({.id = CommandId::kWorkers}, json(WorkersReport{{kWorkers[0]}}).dump(), true);
   EXPECT_EQ(
       text,
       "ID   PID  GEN  STATE  UPTIME  REQUESTS  IN-FLIGHT  HEARTBEAT      RSS\n"
@@ -85,13 +85,13 @@ const std::string kStatus =
     "control socket  /run/gunid/shop.sock\n";
 
 TEST(RenderReport, StatusIsABlock) {
-  EXPECT_EQ(RenderReport(CommandId::kStatus, json(Serving()).dump(), false), kStatus);
+  EXPECT_EQ(RenderReport({.id = CommandId::kStatus}, json(Serving()).dump(), false), kStatus);
 }
 
 TEST(RenderReport, StatusShowsTheLastErrorIfThereIsOne) {
   StatusReport status = Serving();
   status.last_error = "ImportError: no module named shop\nand more";
-  EXPECT_EQ(RenderReport(CommandId::kStatus, json(status).dump(), false),
+  EXPECT_EQ(RenderReport({.id = CommandId::kStatus}, json(status).dump(), false),
             kStatus + "last error      ImportError: no module named shop\\x0aand more\n");
 }
 
@@ -113,7 +113,7 @@ TEST(RenderReport, StatsAreTotalsAndTheTable) {
                                         .reloads_failed = 1,
                                         .timeouts = 4},
                              .workers = kWorkers};
-  EXPECT_EQ(RenderReport(CommandId::kStats, json(stats).dump(), false),
+  EXPECT_EQ(RenderReport({.id = CommandId::kStats}, json(stats).dump(), false),
             "uptime              60.0s\n"
             "generation          2\n"
             "workers             1 ready of 3 wanted\n"
@@ -137,10 +137,42 @@ TEST(RenderReport, StatsAreTotalsAndTheTable) {
 TEST(RenderReport, AnOperationIsItsMessage) {
   const OperationReport report = {
       .operation = "scale", .outcome = "done", .message = "8 workers are ready"};
-  for (CommandId id : {CommandId::kScale, CommandId::kReload, CommandId::kRestart,
-                       CommandId::kCancel, CommandId::kStop}) {
-    EXPECT_EQ(RenderReport(id, json(report).dump(), true), "8 workers are ready\n");
+  for (CommandId id : {CommandId::kScale, CommandId::kReload, CommandId::kRollback,
+                       CommandId::kRestart, CommandId::kCancel, CommandId::kStop}) {
+    EXPECT_EQ(RenderReport({.id = id}, json(report).dump(), true), "8 workers are ready\n");
   }
+}
+
+TEST(RenderReport, AJobTellsHowItEndsOrHowFarItIs) {
+  const json running = JobReport{.id = 4,
+                                 .operation = "reload",
+                                 .state = "running",
+                                 .progress = "importing the application",
+                                 .started_at = "2026-01-02T03:04:05Z",
+                                 .duration_s = 2};
+  const std::string text =
+      "job        4\n"
+      "operation  reload\n"
+      "state      running\n"
+      "for        2.0s, since 2026-01-02T03:04:05Z\n"
+      "progress   importing the application\n";
+  EXPECT_EQ(RenderReport({.id = CommandId::kReload, .wait = false}, running.dump(), false), text);
+  EXPECT_EQ(RenderReport({.id = CommandId::kJob}, running.dump(), false), text);
+
+  const json failed = JobReport{.id = 4,
+                                .operation = "reload",
+                                .state = "failed",
+                                .started_at = "2026-01-02T03:04:05Z",
+                                .duration_s = 2,
+                                .message = "no such module",
+                                .detail = "Traceback"};
+  EXPECT_EQ(RenderReport({.id = CommandId::kJob}, failed.dump(), false),
+            "job        4\n"
+            "operation  reload\n"
+            "state      failed\n"
+            "for        2.0s, since 2026-01-02T03:04:05Z\n"
+            "outcome    no such module\n"
+            "Traceback\n");
 }
 
 RequestReport SlowRequest() {
@@ -164,7 +196,7 @@ TEST(RenderReport, RequestsAreATableWithThePathLast) {
                                .age_s = 0.02,
                                .state = "cancelled"};
   const RequestsReport report{{SlowRequest(), other}};
-  EXPECT_EQ(RenderReport(CommandId::kRequests, json(report).dump(), false),
+  EXPECT_EQ(RenderReport({.id = CommandId::kRequests}, json(report).dump(), false),
             "REQUEST  WORKER   PID  THREAD    AGE  CLIENT     STATE      METHOD  PATH\n"
             "3-1841        3  4713    4720  1m15s  127.0.0.1  running    GET     "
             "/gr\xc3\xbc\xc3\x9f/report\n"
@@ -172,7 +204,7 @@ TEST(RenderReport, RequestsAreATableWithThePathLast) {
 }
 
 TEST(RenderReport, NoRequestsAreASentence) {
-  EXPECT_EQ(RenderReport(CommandId::kRequests, R"({"requests": []})", true),
+  EXPECT_EQ(RenderReport({.id = CommandId::kRequests}, R"({"requests": []})", true),
             "no requests in flight\n");
 }
 
@@ -185,7 +217,7 @@ TEST(RenderReport, StacksAreParagraphs) {
                    .stack = "  File \"/app.py\", line 3 in view\n  File \"/x.py\", line 9 in go\n"},
                   {.thread = "Thread 0x00007f13", .stack = "  File \"/y.py\", line 1 in wait"},
                   {.thread = "Thread 0x00007f14"}}};
-  EXPECT_EQ(RenderReport(CommandId::kStack, json(report).dump(), true),
+  EXPECT_EQ(RenderReport({.id = CommandId::kStack}, json(report).dump(), true),
             "Thread 0x00007f12, request 3-1841\n"
             "  File \"/app.py\", line 3 in view\n"
             "  File \"/x.py\", line 9 in go\n"
@@ -194,7 +226,7 @@ TEST(RenderReport, StacksAreParagraphs) {
             "  File \"/y.py\", line 1 in wait\n"
             "\n"
             "Thread 0x00007f14\n");
-  EXPECT_EQ(RenderReport(CommandId::kStack, json(StacksReport{}).dump(), false),
+  EXPECT_EQ(RenderReport({.id = CommandId::kStack}, json(StacksReport{}).dump(), false),
             "no thread runs Python\n");
 }
 
@@ -222,10 +254,10 @@ TEST(RenderReport, EventsAreLinesWithTheirDetailBelow) {
       Timeout(),
       {.id = 18, .time = "T2", .type = "stopping", .message = "the server is being stopped"},
   }};
-  EXPECT_EQ(RenderReport(CommandId::kEvents, json(report).dump(), true),
+  EXPECT_EQ(RenderReport({.id = CommandId::kEvents}, json(report).dump(), true),
             "T1  worker_ready       worker 3          worker 3 is ready\n" + kTimeoutEvent +
                 "T2  stopping           server            the server is being stopped\n");
-  EXPECT_EQ(RenderReport(CommandId::kEvents, R"({"events": []})", false), "no events\n");
+  EXPECT_EQ(RenderReport({.id = CommandId::kEvents}, R"({"events": []})", false), "no events\n");
 }
 
 TEST(RenderEvent, IsWhatTheListShows) {
@@ -247,7 +279,7 @@ TEST(RenderReport, NothingOfARequestDrivesTheTerminal) {
       {CommandId::kEvents, EventsReport{{event}}},
   };
   for (const auto& [id, document] : documents) {
-    const auto text = RenderReport(id, document.dump(), false);
+    const auto text = RenderReport({.id = id}, document.dump(), false);
     ASSERT_TRUE(text);
     EXPECT_EQ(text->find_first_of("\x1b\x07\r\xc2"), std::string::npos) << *text;
     EXPECT_NE(text->find("\\x1b[2J"), std::string::npos) << *text;
@@ -258,7 +290,7 @@ TEST(RenderReport, NothingOfARequestDrivesTheTerminal) {
 TEST(RenderReport, UnknownMembersAreIgnored) {
   json document = Serving();
   document["news"] = {1, 2, 3};
-  EXPECT_EQ(RenderReport(CommandId::kStatus, document.dump(), false), kStatus);
+  EXPECT_EQ(RenderReport({.id = CommandId::kStatus}, document.dump(), false), kStatus);
 }
 
 TEST(RenderReport, WhatIsNoReportIsNotRendered) {
@@ -266,7 +298,7 @@ TEST(RenderReport, WhatIsNoReportIsNotRendered) {
        {"", "x", "{}", "[]", "null", R"({"workers": 3})", R"({"state": 1})", R"({"requests": {}})",
         R"({"events": [1]})", R"({"worker": 1, "pid": 2, "threads": [{}]})"}) {
     for (const CommandRow& row : kCommands) {
-      EXPECT_EQ(RenderReport(row.id, body, false), std::nullopt) << row.name << " " << body;
+      EXPECT_EQ(RenderReport({.id = row.id}, body, false), std::nullopt) << row.name << " " << body;
     }
   }
 }
@@ -274,7 +306,7 @@ TEST(RenderReport, WhatIsNoReportIsNotRendered) {
 TEST(RenderReport, NothingFromTheServerDrivesTheTerminal) {
   StatusReport status = Serving();
   status.name = "\x1b]0;owned\x07";
-  const auto text = RenderReport(CommandId::kStatus, json(status).dump(), false);
+  const auto text = RenderReport({.id = CommandId::kStatus}, json(status).dump(), false);
   ASSERT_TRUE(text);
   EXPECT_NE(text->find("name            \\x1b]0;owned\\x07\n"), std::string::npos);
   EXPECT_EQ(text->find('\x1b'), std::string::npos);

@@ -49,8 +49,11 @@ class ReportTest : public testing::Test {
     pool.Forked(1, getpid());
     pool.Ready(1);
   }
-  ReportSource Source() { return {facts, pool, scoreboard, statistics, clock.Now()}; }
+  ReportSource Source() { return {facts, pool, scoreboard, statistics, state_of, clock.Now()}; }
 
+  std::function<RequestState(RequestId)> state_of = [](RequestId) {
+    return RequestState::kRunning;
+  };
   FakeClock clock;
   IdleSpawner spawner;
   IdleObserver observer;
@@ -74,7 +77,11 @@ TEST_F(ReportTest, Status) {
                   {"workers_ready", 1},
                   {"listeners", {{{"address", "http://127.0.0.1:8000"}, {"fd", 7}}}},
                   {"control_socket", "/run/gunid/demo.sock"},
-                  {"last_error", ""}}));
+                  {"last_error", ""},
+                  {"progress", ""},
+                  {"kept_generations", json::array()},
+                  {"next_start_s", 0.0},
+                  {"draining", json::array()}}));
 }
 
 TEST_F(ReportTest, WorkersComeFromPoolAndScoreboard) {
@@ -108,6 +115,39 @@ TEST_F(ReportTest, TotalsAddWorkersThatAreGone) {
   EXPECT_EQ(stats["in_flight"], 0);
 }
 
+TEST_F(ReportTest, StatusTellsWhatADrainWaitsFor) {
+  SlotWriter(scoreboard.slot(0)).BeginRequest({"GET", "/slow", "", 17, 998'000'000'000});
+  pool.Shutdown(/*quick=*/false);
+  const json draining = json::parse(StatusDocument(Source()).body).at("draining");
+  ASSERT_EQ(draining.size(), 2U) << "one of them has no process yet";
+  EXPECT_EQ(draining[0]["worker"], 1);
+  EXPECT_EQ(draining[0]["reason"], "shutdown");
+  EXPECT_EQ(draining[0]["requests"][0]["id"], "1-17");
+  EXPECT_EQ(draining[0]["requests"][0]["age_s"], 2.0);
+}
+
+TEST_F(ReportTest, AJobIsARunningOneUntilItHasEnded) {
+  Job job{.id = 4, .command = CommandId::kReload, .started = clock.Now(), .started_at = 0};
+  const CommandResult running = JobDocument(job, "importing", clock.Now() + seconds(2), 202);
+  EXPECT_EQ(running.http_status, 202);
+  EXPECT_EQ(json::parse(running.body), (json{{"id", 4},
+                                             {"operation", "reload"},
+                                             {"state", "running"},
+                                             {"progress", "importing"},
+                                             {"started_at", "1970-01-01T00:00:00Z"},
+                                             {"duration_s", 2.0},
+                                             {"message", ""},
+                                             {"detail", ""}}));
+  job.state = JobState::kFailed;
+  job.ended = clock.Now() + seconds(3);
+  job.message = "no such module";
+  const json failed = json::parse(JobDocument(job, "of another", clock.Now() + seconds(9)).body);
+  EXPECT_EQ(failed["state"], "failed");
+  EXPECT_EQ(failed["progress"], "");
+  EXPECT_EQ(failed["duration_s"], 3.0);
+  EXPECT_EQ(failed["message"], "no such module");
+}
+
 TEST_F(ReportTest, RequestsAreThoseOfAllWorkersTheOldestFirst) {
   const auto at = [](int second) {
     return static_cast<std::uint64_t>(Nanoseconds(seconds(second)).count());
@@ -117,10 +157,10 @@ TEST_F(ReportTest, RequestsAreThoseOfAllWorkersTheOldestFirst) {
   first.BeginRequest({"GET", "/young", "192.0.2.7", 17, at(999)});
   first.BeginRequest({"POST", "/a b", "", 18, at(990)});
   second.BeginRequest({"GET", "", "", 3, at(995)});
-  const auto state_of = [](RequestId id) {
+  state_of = [](RequestId id) {
     return id == RequestId{1, 18} ? RequestState::kCancelled : RequestState::kRunning;
   };
-  const json requests = json::parse(RequestsDocument(Source(), state_of).body).at("requests");
+  const json requests = json::parse(RequestsDocument(Source()).body).at("requests");
   ASSERT_EQ(requests.size(), 3U);
   EXPECT_EQ(requests[0], (json{{"id", "1-18"},
                                {"worker", 1},

@@ -8,14 +8,17 @@ namespace {
 using E = RolloutEvent;
 using S = RolloutState;
 
-constexpr S kStates[] = {S::kLoading, S::kImporting, S::kRolling, S::kDone, S::kFailed};
-constexpr E kEvents[] = {E::kSettingsAccepted, E::kZygoteReady, E::kReplaced, E::kFailure};
+constexpr S kStates[] = {S::kLoading,  S::kImporting, S::kRolling,
+                         S::kSettling, S::kDone,      S::kFailed};
+constexpr E kEvents[] = {E::kSettingsAccepted, E::kZygoteReady, E::kReplaced, E::kSettled,
+                         E::kFailure};
 
 TEST(Rollout, GoesForwardStepByStep) {
   S state = S::kLoading;
   for (const auto& [event, next] : {std::pair{E::kSettingsAccepted, S::kImporting},
                                     {E::kZygoteReady, S::kRolling},
-                                    {E::kReplaced, S::kDone}}) {
+                                    {E::kReplaced, S::kSettling},
+                                    {E::kSettled, S::kDone}}) {
     state = NextRolloutState(state, event);
     EXPECT_EQ(state, next);
   }
@@ -36,6 +39,8 @@ TEST(Rollout, EventsOutOfOrderChangeNothing) {
   EXPECT_EQ(NextRolloutState(S::kImporting, E::kReplaced), S::kImporting);
   EXPECT_EQ(NextRolloutState(S::kImporting, E::kSettingsAccepted), S::kImporting);
   EXPECT_EQ(NextRolloutState(S::kRolling, E::kZygoteReady), S::kRolling);
+  EXPECT_EQ(NextRolloutState(S::kRolling, E::kSettled), S::kRolling);
+  EXPECT_EQ(NextRolloutState(S::kSettling, E::kReplaced), S::kSettling);
 }
 
 }  // namespace

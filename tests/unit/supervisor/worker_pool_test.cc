@@ -65,7 +65,8 @@ class WorkerPoolTest : public testing::Test {
     Settings settings;
     settings.boot_timeout = 60;
     settings.graceful_timeout = 30;
-    pool.SetTimeouts(settings);
+    settings.reload_settle = 0;
+    pool.SetLimits(settings);
   }
 
   void Boot(int id) {
@@ -431,6 +432,119 @@ TEST_F(WorkerPoolTest, FailedForkIsABootFailure) {
   pool.ForkFailed(2, {1, "fork failed", ""});
   EXPECT_EQ(observer.failures, (std::vector{std::pair{2, std::string("fork failed")}}));
   EXPECT_EQ(pool.Find(2), nullptr);
+}
+
+TEST_F(WorkerPoolTest, TheCanaryComesFirstAndThenAsManyAtATimeAsTheSurgeAllows) {
+  Settings settings;
+  settings.reload_surge = 3;
+  settings.reload_settle = 0;
+  StartWith(4);
+  pool.SetLimits(settings);
+  pool.RollTo(2);
+  EXPECT_EQ(spawner.forks.size(), 5U) << "one canary";
+  Boot(5);
+  EXPECT_EQ(pool.fresh_count(), 1);
+  EXPECT_EQ(spawner.forks.size(), 8U) << "and three more";
+  BootAll();
+  ExitDraining();
+  EXPECT_EQ(Generations(), (std::vector{2, 2, 2, 2}));
+  EXPECT_FALSE(pool.rolling());
+}
+
+TEST_F(WorkerPoolTest, NoOldWorkerGoesBeforeTheCanaryHasLivedForAWhile) {
+  Settings settings;
+  settings.reload_settle = 5;
+  StartWith(2);
+  pool.SetLimits(settings);
+  pool.RollTo(2);
+  Boot(3);
+  EXPECT_EQ(*pool.NextTick() - clock.now, seconds(5));
+  Advance(milliseconds(4999));
+  EXPECT_TRUE(spawner.signals.empty());
+  EXPECT_EQ(spawner.forks.size(), 3U);
+  Advance(milliseconds(1));
+  EXPECT_EQ(spawner.signals, (std::vector{std::pair{1, SIGTERM}}));
+  for (int turn = 0; turn < 2; ++turn) {
+    ExitDraining();
+    BootAll();
+  }
+  ExitDraining();
+  EXPECT_TRUE(pool.settled());
+  EXPECT_EQ(Generations(), (std::vector{2, 2}));
+}
+
+TEST_F(WorkerPoolTest, ACanaryThatDiesTakesNoOldWorkerWithIt) {
+  Settings settings;
+  settings.reload_settle = 5;
+  StartWith(2);
+  pool.SetLimits(settings);
+  pool.RollTo(2);
+  Boot(3);
+  pool.Exited(3, "was killed by SIGSEGV");
+  pool.RollBack();
+  for (int turn = 0; turn < 2; ++turn) BootAll();
+  Advance(seconds(5));
+  EXPECT_TRUE(pool.settled());
+  EXPECT_TRUE(spawner.signals.empty() || spawner.signals == (std::vector{std::pair{4, SIGKILL}}));
+  EXPECT_EQ(Generations(), (std::vector{1, 1}));
+}
+
+TEST_F(WorkerPoolTest, GoesBackToAGenerationThatHasServedBefore) {
+  StartWith(2);
+  pool.RollTo(2);
+  for (int turn = 0; turn < 2; ++turn) {
+    BootAll();
+    ExitDraining();
+  }
+  ASSERT_EQ(pool.generation(), 2);
+  observer.gone.clear();
+
+  spawner.broken_generation = 2;  // nothing more comes from it
+  pool.RollTo(1, StopReason::kRollback);
+  pool.Exited(4, "was killed by SIGSEGV");
+  EXPECT_EQ(pool.Find(spawner.forks.back())->generation, 1)
+      << "a gap is filled from what has proven itself";
+  for (int turn = 0; turn < 2; ++turn) {
+    BootAll();
+    ExitDraining();
+  }
+  EXPECT_EQ(Generations(), (std::vector{1, 1}));
+  EXPECT_EQ(pool.generation(), 1);
+  EXPECT_THAT(observer.gone, testing::Contains(std::pair{3, StopReason::kRollback}));
+}
+
+TEST_F(WorkerPoolTest, AWorkerThatIsOldEnoughIsReplacedAndOnlyOneAtATime) {
+  Settings settings;
+  settings.max_worker_lifetime = 100;
+  pool.SetLimits(settings);
+  StartWith(2);
+  EXPECT_EQ(*pool.NextTick() - clock.now, seconds(100));
+  Advance(seconds(100));
+  EXPECT_EQ(spawner.forks.size(), 3U) << "one replacement at a time";
+  EXPECT_EQ(pool.ready_count(), 2);
+  BootAll();
+  ExitDraining();
+  EXPECT_EQ(spawner.forks.size(), 4U);
+  BootAll();
+  ExitDraining();
+  EXPECT_TRUE(pool.settled());
+  EXPECT_EQ(observer.gone, (std::vector{std::pair{1, StopReason::kLifetime},
+                                        std::pair{2, StopReason::kLifetime}}));
+}
+
+TEST_F(WorkerPoolTest, ACrashLoopIsToldFromAnAccidentAndEndsWithAQuietMinute) {
+  StartWith(1);
+  int id = 1;
+  for (int crash = 0; crash < 3; ++crash) {
+    EXPECT_FALSE(pool.crash_looping());
+    pool.Exited(id, "was killed by SIGSEGV");
+    if (pool.next_start()) Advance(*pool.next_start() - clock.now);
+    id = spawner.forks.back();
+    Boot(id);
+  }
+  EXPECT_TRUE(pool.crash_looping());
+  Advance(seconds(61));
+  EXPECT_FALSE(pool.crash_looping());
 }
 
 }  // namespace
