@@ -125,7 +125,8 @@ void Generations::Replaced() {
   if (!first) kept_.push_front(std::move(serving_));
   serving_ = std::move(rollout_->generation);
   observer_.GenerationServes();
-  const bool settles = !first && rollout_->kind != RolloutKind::kReturn;
+  // One that has served before has proven itself.
+  const bool settles = !first && rollout_->kind == RolloutKind::kLoad;
   const double settle_s =
       settles && !serving_->settings.reload ? serving_->settings.reload_settle : 0;
   if (settle_s <= 0) return Finish();
