@@ -75,7 +75,7 @@ Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard)
                 .fork_failed =
                     [this](int id, const BootFailure& failure) { pool_.ForkFailed(id, failure); },
                 .message = [this](int id, const Message& message) { OnWorkerMessage(id, message); },
-                .exited = [this](int id, const std::string& exit) { pool_.Exited(id, exit); }}),
+                .exited = [this](int id, const WorkerExit& exit) { pool_.Exited(id, exit); }}),
       pool_(clock_, spawner_, *this, kSlots),
       generations_(loop_, reaper_, stacks_, spawner_, pool_,
                    {.path = options_.worker_program,
@@ -437,6 +437,7 @@ void Supervisor::FailJobs(const BootFailure& failure) {
 void Supervisor::WorkerCrashed(const WorkerHandle& worker, const std::string& exit) {
   ++statistics_.workers_crashed;
   if (generations_.serving() == nullptr || !generations_.rolling_out()) return;
+  if (worker.reason == StopReason::kOperator) return;
   const std::string message =
       "worker " + std::to_string(worker.id) + " (pid:" + std::to_string(worker.pid) + ") " + exit;
   loop_.Post([this, generation = worker.generation, message] {

@@ -21,6 +21,12 @@ BootFailure BootFailureBefore(const WorkerHandle& worker, const std::string& wha
       ""};
 }
 
+// Of one that nobody here has told to go.
+StopReason ReasonOf(const WorkerExit& exit) {
+  if (exit.out_of_memory) return StopReason::kOom;
+  return exit.killed ? StopReason::kOperator : StopReason::kCrash;
+}
+
 }  // namespace
 
 WorkerPool::WorkerPool(const Clock& clock, Spawner& spawner, PoolObserver& observer, int slot_count)
@@ -153,17 +159,19 @@ void WorkerPool::Hangs(int worker_id, const std::string& stacks) {
   Reconcile();
 }
 
-void WorkerPool::Exited(int worker_id, const std::string& exit) {
+void WorkerPool::Exited(int worker_id, const WorkerExit& exit) {
   const auto found = workers_.find(worker_id);
   if (found == workers_.end()) return;
   WorkerHandle& worker = found->second;
   const bool unexpected = worker.state == WorkerState::kReady;
-  if (unexpected) worker.reason = StopReason::kCrash;
-  Apply(worker, WorkerEvent::kExited, BootFailureBefore(worker, exit + " before it was ready"));
+  if (unexpected) worker.reason = ReasonOf(exit);
+  const std::string how =
+      exit.text + (exit.out_of_memory ? " by the kernel, for want of memory" : "");
+  Apply(worker, WorkerEvent::kExited, BootFailureBefore(worker, how + " before it was ready"));
   spdlog::log(unexpected ? spdlog::level::err : spdlog::level::info,
-              "Worker (pid:{}) {}; reason: {}", worker.pid, exit, StopReasonName(worker.reason));
-  if (unexpected) observer_.WorkerCrashed(worker, exit);
-  Remove(worker_id, exit);
+              "Worker (pid:{}) {}; reason: {}", worker.pid, how, StopReasonName(worker.reason));
+  if (unexpected) observer_.WorkerCrashed(worker, how);
+  Remove(worker_id, how);
   Reconcile();
 }
 
@@ -298,7 +306,8 @@ void WorkerPool::Act(WorkerHandle& worker, WorkerAction action, const BootFailur
       observer_.WorkerFailedToBoot(worker, failure);
       break;
     case WorkerAction::kReportCrash:
-      backoff_.Failed(clock_.Now());
+      // What is killed by hand is not to blame.
+      if (worker.reason != StopReason::kOperator) backoff_.Failed(clock_.Now());
       break;
   }
 }

@@ -14,6 +14,7 @@
 #include "config/settings.h"
 #include "ipc/spawn_protocol.h"
 #include "supervisor/backoff.h"
+#include "supervisor/worker_exit.h"
 #include "supervisor/worker_state.h"
 
 namespace gunid {
@@ -59,7 +60,8 @@ class PoolObserver {
   virtual void WorkerHangs(const WorkerHandle& worker) = 0;
   // Could not be forked, died or gave up before it was ready, or was too slow.
   virtual void WorkerFailedToBoot(const WorkerHandle& worker, const BootFailure& failure) = 0;
-  // Died while it was ready, and nobody had told it to. `exit` as DescribeExit.
+  // Died while it was ready, and nobody had told it to: kCrash, kOom, or kOperator, who killed it.
+  // `exit` as DescribeExit.
   virtual void WorkerCrashed(const WorkerHandle& worker, const std::string& exit) = 0;
   // The process is gone and its slot is about to be free again: read its last counters now.
   // `exit` as DescribeExit, "" if there was no process.
@@ -100,7 +102,7 @@ class WorkerPool {
   void Stuck(int worker_id);             // it drains, and its event loop stands still
   // After PoolObserver::WorkerHangs: `stacks` are those it was hanging in, "" if nobody knows.
   void Hangs(int worker_id, const std::string& stacks);
-  void Exited(int worker_id, const std::string& exit);
+  void Exited(int worker_id, const WorkerExit& exit);
   void Tick();  // deadlines have passed, or the spawner can fork again
 
   // When Tick() has something to do next; nullopt: never, as things are.

@@ -1,6 +1,7 @@
 #include "supervisor/worker_spawner.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/wait.h>
 
 #include <utility>
 
@@ -153,7 +154,10 @@ void WorkerSpawner::OnExit(int worker_id, int pid, int status) {
     channel->second->pid = 0;
     channel->second->ReceiveAll();  // its last words come first
   }
-  events_.exited(worker_id, DescribeExit(status));
+  WorkerExit exit(DescribeExit(status));
+  exit.killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  exit.out_of_memory = exit.killed && ooms_.TakeKill();
+  events_.exited(worker_id, exit);
 }
 
 void WorkerSpawner::Forget(int worker_id) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 
+#include "supervisor/oom_watch.h"
 #include "supervisor/stack_dump.h"
 #include "supervisor/worker_pool.h"
 #include "supervisor/zygote_handle.h"
@@ -20,7 +21,7 @@ struct SpawnerEvents {
   std::function<void(int worker_id, int pid)> forked;
   std::function<void(int worker_id, const BootFailure&)> fork_failed;
   std::function<void(int worker_id, const Message&)> message;
-  std::function<void(int worker_id, const std::string& exit)> exited;
+  std::function<void(int worker_id, const WorkerExit&)> exited;
 };
 
 class WorkerSpawner : public Spawner {
@@ -59,6 +60,7 @@ class WorkerSpawner : public Spawner {
   Reaper& reaper_;
   StackDump& stacks_;
   SpawnerEvents events_;
+  OomWatch ooms_;
   std::map<int, RegisteredZygote> zygotes_;                 // by generation
   std::map<int, int> unanswered_;                           // worker id -> generation
   std::map<int, std::unique_ptr<WorkerChannel>> channels_;  // by worker id

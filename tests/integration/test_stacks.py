@@ -246,7 +246,7 @@ def test_events_tell_what_has_happened_in_order(hanging, pool):
     crash = next(event for event in kept if event["type"] == "worker_exited")
     assert crash["pid"] == worker["pid"]
     assert crash["message"] == (
-        f"Worker {worker['id']} (pid:{worker['pid']}) was killed by SIGKILL; reason: crash"
+        f"Worker {worker['id']} (pid:{worker['pid']}) was killed by SIGKILL; reason: operator"
     )
 
 

@@ -547,5 +547,22 @@ TEST_F(WorkerPoolTest, ACrashLoopIsToldFromAnAccidentAndEndsWithAQuietMinute) {
   EXPECT_FALSE(pool.crash_looping());
 }
 
+TEST_F(WorkerPoolTest, WhoKilledAWorkerIsTold) {
+  WorkerExit by_hand("was killed by SIGKILL");
+  by_hand.killed = true;
+  WorkerExit by_kernel = by_hand;
+  by_kernel.out_of_memory = true;
+
+  StartWith(3);
+  pool.Exited(1, by_hand);
+  EXPECT_FALSE(pool.next_start()) << "it is not to blame";
+  pool.Exited(2, by_kernel);
+  pool.Exited(3, "was killed by SIGSEGV");
+  EXPECT_EQ(observer.gone,
+            (std::vector{std::pair{1, StopReason::kOperator}, std::pair{2, StopReason::kOom},
+                         std::pair{3, StopReason::kCrash}}));
+  EXPECT_EQ(observer.exits[1], "was killed by SIGKILL by the kernel, for want of memory");
+}
+
 }  // namespace
 }  // namespace gunid
