@@ -122,6 +122,24 @@ std::string Render(const StatusReport& status, bool colour) {
   return Block(rows);
 }
 
+// One paragraph each.
+std::string Render(const CrashesReport& report, bool /*colour*/) {
+  std::string text;
+  for (const CrashReport& crash : report.crashes) {
+    text += (text.empty() ? "" : "\n") + EscapeControl(crash.time) + "  worker " +
+            std::to_string(crash.worker) + " (pid " + IdOrDash(crash.pid) + ", generation " +
+            std::to_string(crash.generation) + "): " + EscapeControl(crash.message) +
+            "; reason: " + EscapeControl(crash.reason) + "\n";
+    for (const RequestReport& request : crash.requests) {
+      text += "    in flight: " + EscapeControl(request.method) + " " +
+              EscapeControl(request.path) + " (" + EscapeControl(request.id) + ", " +
+              Duration(request.age_s) + ", client " + TextOrDash(request.client) + ")\n";
+    }
+    text += EndedLines(crash.detail);
+  }
+  return text.empty() ? "no worker has crashed\n" : text;
+}
+
 std::string Render(const ReadyReport& ready, bool colour) {
   return Block({{"state", Coloured(EscapeControl(ready.state), ready.state, colour)},
                 {"workers", std::to_string(ready.workers_ready)}});
@@ -224,6 +242,8 @@ std::optional<std::string> RenderReport(const Command& command, const std::strin
         return RenderAs<StatusReport>(body, colour);
       case CommandId::kReady:
         return RenderAs<ReadyReport>(body, colour);
+      case CommandId::kCrashes:
+        return RenderAs<CrashesReport>(body, colour);
       case CommandId::kJob:
         return RenderAs<JobReport>(body, colour);
       case CommandId::kStats:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -79,6 +80,22 @@ struct EventsReport {
   std::vector<EventReport> events;  // oldest first; those before it may have been forgotten
 };
 
+// A worker that has ended, or could not begin, without having been told to.
+struct CrashReport {
+  std::string time;
+  int worker = 0;
+  int pid = 0;  // 0: there was no process
+  int generation = 0;
+  std::string reason;                   // crash, oom, operator, timeout, boot_failure
+  std::string message;                  // "was killed by SIGSEGV"
+  std::string detail;                   // of a boot failure: the application's traceback, or ""
+  std::vector<RequestReport> requests;  // that were in flight
+};
+
+struct CrashesReport {
+  std::vector<CrashReport> crashes;  // the last one first
+};
+
 // A worker that has been told to go, and what it waits for.
 struct DrainingReport {
   int worker = 0;
@@ -127,6 +144,7 @@ struct TotalsReport {
   std::uint64_t reloads = 0;
   std::uint64_t reloads_failed = 0;
   std::uint64_t timeouts = 0;
+  std::map<std::string, std::uint64_t> stops;  // workers that have gone, by reason
 };
 
 struct StatsReport {
@@ -182,6 +200,9 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StacksReport, worker, pid, threads)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EventReport, id, time, type, worker, pid, request, message,
                                    detail)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EventsReport, events)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(CrashReport, time, worker, pid, generation, reason, message,
+                                   detail, requests)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(CrashesReport, crashes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DrainingReport, worker, pid, reason, requests)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StatusReport, state, version, pid, name, app, generation,
                                    started_at, uptime_s, workers_wanted, workers_ready, listeners,
@@ -192,7 +213,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(JobReport, id, operation, state, progress, st
                                    duration_s, message, detail)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TotalsReport, requests, server_errors, bytes_sent, connections,
                                    workers_spawned, workers_exited, workers_crashed, reloads,
-                                   reloads_failed, timeouts)
+                                   reloads_failed, timeouts, stops)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StatsReport, uptime_s, generation, workers_wanted, workers_ready,
                                    in_flight, supervisor_rss_bytes, totals, workers, listeners)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OperationReport, operation, outcome, message, duration_s,

@@ -75,6 +75,8 @@ std::map<const StackBlock*, std::string> RequestsByStack(
   return ids;
 }
 
+}  // namespace
+
 std::vector<RequestReport> RequestsOf(const WorkerHandle& worker, const ReportSource& source) {
   std::vector<RequestReport> reports;
   for (const RequestInFlight& request : source.scoreboard.Requests(worker.slot)) {
@@ -83,6 +85,8 @@ std::vector<RequestReport> RequestsOf(const WorkerHandle& worker, const ReportSo
   }
   return reports;
 }
+
+namespace {
 
 std::vector<DrainingReport> DrainingWorkers(const ReportSource& source) {
   std::vector<DrainingReport> reports;
@@ -112,6 +116,7 @@ TotalsReport Totals(const ReportSource& source) {
       .reloads = statistics.reloads,
       .reloads_failed = statistics.reloads_failed,
       .timeouts = statistics.timeouts,
+      .stops = statistics.stops,
   };
 }
 

@@ -51,6 +51,9 @@ CommandResult ToResult(const Report& report) {
 CommandResult StatusDocument(const ReportSource& source);
 CommandResult StatsDocument(const ReportSource& source);
 CommandResult WorkersDocument(const ReportSource& source);
+// Those in flight, as they are now.
+std::vector<RequestReport> RequestsOf(const WorkerHandle& worker, const ReportSource& source);
+
 CommandResult RequestsDocument(const ReportSource& source);
 CommandResult StacksDocument(const WorkerHandle& worker, const DumpedStacks& stacks,
                              Scoreboard& scoreboard);

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 
 #include "ipc/scoreboard.h"
 
@@ -16,6 +18,7 @@ struct Statistics {
   std::uint64_t reloads = 0;
   std::uint64_t reloads_failed = 0;
   std::uint64_t timeouts = 0;
+  std::map<std::string, std::uint64_t> stops;  // by reason
 };
 
 }  // namespace gunid

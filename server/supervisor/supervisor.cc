@@ -176,6 +176,8 @@ void Supervisor::Execute(const Command& command, Jobs::Done done) {
       return done(StatusDocument(Source()));
     case CommandId::kReady:
       return ExecuteReady(std::move(done));
+    case CommandId::kCrashes:
+      return done(ToResult(crashes_.Report()));
     case CommandId::kJob:
       return ExecuteJob(command.job, std::move(done));
     case CommandId::kStats:
@@ -412,6 +414,7 @@ void Supervisor::WorkerFailedToBoot(const WorkerHandle& worker, const BootFailur
                  .message = failure.message,
                  .detail = failure.traceback});
   }
+  KeepCrash(worker, failure.message, failure.traceback);
   loop_.Post(
       [this, generation = worker.generation, failure] { OnBootFailure(generation, failure); });
 }
@@ -436,6 +439,7 @@ void Supervisor::FailJobs(const BootFailure& failure) {
 
 void Supervisor::WorkerCrashed(const WorkerHandle& worker, const std::string& exit) {
   ++statistics_.workers_crashed;
+  KeepCrash(worker, exit, "");
   if (generations_.serving() == nullptr || !generations_.rolling_out()) return;
   if (worker.reason == StopReason::kOperator) return;
   const std::string message =
@@ -445,7 +449,20 @@ void Supervisor::WorkerCrashed(const WorkerHandle& worker, const std::string& ex
   });
 }
 
+void Supervisor::KeepCrash(const WorkerHandle& worker, const std::string& message,
+                           const std::string& detail) {
+  if (stopping_) return;
+  crashes_.Add({.worker = worker.id,
+                .pid = worker.pid,
+                .generation = worker.generation,
+                .reason = std::string(StopReasonName(worker.reason)),
+                .message = message,
+                .detail = detail,
+                .requests = RequestsOf(worker, Source())});
+}
+
 void Supervisor::WorkerGone(const WorkerHandle& worker, const std::string& exit) {
+  if (worker.killed_stuck) KeepCrash(worker, exit, "");
   if (!exit.empty()) {
     events_.Add({.type = "worker_exited",
                  .worker = worker.id,
@@ -454,6 +471,7 @@ void Supervisor::WorkerGone(const WorkerHandle& worker, const std::string& exit)
                                         StopReasonName(worker.reason))});
   }
   ++statistics_.workers_exited;
+  ++statistics_.stops[std::string(StopReasonName(worker.reason))];
   statistics_.of_gone_workers += scoreboard_.Counters(worker.slot);
   scoreboard_.Clear(worker.slot);
   spawner_.Forget(worker.id);

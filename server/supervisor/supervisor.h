@@ -16,6 +16,7 @@
 #include "base/event_loop.h"
 #include "base/signal_source.h"
 #include "supervisor/command.h"
+#include "supervisor/crash_log.h"
 #include "supervisor/event_log.h"
 #include "supervisor/generations.h"
 #include "supervisor/jobs.h"
@@ -82,6 +83,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   void WorkerCrashed(const WorkerHandle& worker, const std::string& exit) override;
   void WorkerGone(const WorkerHandle& worker, const std::string& exit) override;
 
+  void KeepCrash(const WorkerHandle& worker, const std::string& message, const std::string& detail);
   void OnWorkerMessage(int worker_id, const Message& message);
   void FailJobs(const BootFailure& failure);
   void OnBootFailure(int generation, const BootFailure& failure);
@@ -103,6 +105,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   StackDump stacks_;
   Scoreboard scoreboard_;
   EventLog events_;
+  CrashLog crashes_;
   Statistics statistics_;
   WorkerSpawner spawner_;
   WorkerPool pool_;

@@ -146,7 +146,9 @@ void WorkerPool::AcceptingStopped(int worker_id) {
 void WorkerPool::Stuck(int worker_id) {
   const auto found = workers_.find(worker_id);
   if (found == workers_.end()) return;
-  Apply(found->second, WorkerEvent::kStuck);
+  WorkerHandle& worker = found->second;
+  Apply(worker, WorkerEvent::kStuck);
+  worker.killed_stuck = worker.state == WorkerState::kKilling;
 }
 
 void WorkerPool::Hangs(int worker_id, const std::string& stacks) {

@@ -33,6 +33,7 @@ struct WorkerHandle {
   bool accepting = true;                  // new connections may reach it
   StopReason reason = StopReason::kNone;  // why it goes or is to be replaced
   TimePoint created{};
+  bool killed_stuck = false;          // it could not even drain
   std::optional<TimePoint> deadline;  // of the present state
   // When it is to be replaced because of max_worker_lifetime.
   std::optional<TimePoint> lifetime_end;

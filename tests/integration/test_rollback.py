@@ -199,6 +199,24 @@ def test_a_crash_loop_is_a_state(serve, project):
     assert "next start in" in server.gunictl("status").stdout
 
 
+def test_crashes_are_kept_with_what_the_worker_was_doing(serve, gunid, gate, pool):
+    server = gunid("blocking:app")
+    visit = pool.submit(server.get, gate.target)
+    gate.wait_entered()
+    pid = server.worker_pids().pop()
+    os.kill(pid, signal.SIGSEGV)
+    assert visit.exception() is not None
+    server.log.wait_for("was killed by SIGSEGV; reason: crash")
+    crash = server.read("/v1/crashes")["crashes"][0]
+    assert (crash["pid"], crash["reason"]) == (pid, "crash")
+    assert crash["message"] == "was killed by SIGSEGV"
+    assert [request["path"] for request in crash["requests"]] == ["/fifo"]
+    shown = server.gunictl("crashes").stdout
+    assert "was killed by SIGSEGV; reason: crash" in shown
+    assert "in flight: GET /fifo" in shown
+    assert server.stats()["totals"]["stops"] == {"crash": 1}
+
+
 def test_a_drain_tells_whom_it_waits_for(gunid, gate, pool):
     server = gunid("blocking:app", "--graceful-timeout", "60")
     answer = pool.submit(server.get, gate.target)

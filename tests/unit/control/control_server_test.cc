@@ -111,6 +111,7 @@ const Example kExamples[] = {
     {"/v1/scale", R"({"workers": 8})", {CommandId::kScale, 8}},
     {"/v1/reload", "", {CommandId::kReload}},
     {"/v1/ready", "", {CommandId::kReady}},
+    {"/v1/crashes", "", {CommandId::kCrashes}},
     {"/v1/job?job=4", "", {.id = CommandId::kJob, .job = 4}},
     {"/v1/rollback", "", {CommandId::kRollback}},
     {"/v1/restart", "", {CommandId::kRestart}},

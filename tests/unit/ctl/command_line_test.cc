@@ -44,6 +44,7 @@ const struct {
     {{"scale", "8"}, {CommandId::kScale, 8}},
     {{"reload"}, {CommandId::kReload}},
     {{"ready"}, {CommandId::kReady}},
+    {{"crashes"}, {CommandId::kCrashes}},
     {{"job", "4"}, {.id = CommandId::kJob, .job = 4}},
     {{"rollback"}, {CommandId::kRollback}},
     {{"restart"}, {CommandId::kRestart}},

@@ -143,6 +143,32 @@ TEST(RenderReport, AnOperationIsItsMessage) {
   }
 }
 
+TEST(RenderReport, CrashesAreParagraphs) {
+  const CrashesReport report{{
+      {.time = "T2",
+       .worker = 4,
+       .pid = 4714,
+       .generation = 2,
+       .reason = "crash",
+       .message = "was killed by SIGSEGV",
+       .requests = {{.id = "4-7", .method = "GET", .path = "/\x1b[2J", .age_s = 2}}},
+      {.time = "T1",
+       .worker = 3,
+       .generation = 2,
+       .reason = "boot_failure",
+       .message = "no such module",
+       .detail = "Traceback"},
+  }};
+  EXPECT_EQ(RenderReport({.id = CommandId::kCrashes}, json(report).dump(), false),
+            "T2  worker 4 (pid 4714, generation 2): was killed by SIGSEGV; reason: crash\n"
+            "    in flight: GET /\\x1b[2J (4-7, 2.0s, client -)\n"
+            "\n"
+            "T1  worker 3 (pid -, generation 2): no such module; reason: boot_failure\n"
+            "Traceback\n");
+  EXPECT_EQ(RenderReport({.id = CommandId::kCrashes}, R"({"crashes": []})", false),
+            "no worker has crashed\n");
+}
+
 TEST(RenderReport, AJobTellsHowItEndsOrHowFarItIs) {
   const json running = JobReport{.id = 4,
                                  .operation = "reload",

@@ -1,0 +1,25 @@
+// The last workers that ended, or could not begin, without anybody having told them to: for the
+// operator who comes later. Supervisor's loop thread.
+#pragma once
+
+#include <deque>
+
+#include "gunid/reports.h"
+
+namespace gunid {
+
+class CrashLog {
+ public:
+  static constexpr std::size_t kMost = 20;
+
+  // `crash` without its time.
+  void Add(CrashReport crash);
+
+  // The last one first.
+  [[nodiscard]] CrashesReport Report() const;
+
+ private:
+  std::deque<CrashReport> crashes_;
+};
+
+}  // namespace gunid
