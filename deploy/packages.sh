@@ -10,7 +10,7 @@ example_packages=(python3-flask python3-django curl)
 test_packages=(
   ccache clang libclang-rt-dev libgmock-dev libgtest-dev libc-bin procps
   python3-falcon python3-gevent python3-pytest python3-requests wrk
-  nginx libnginx-mod-stream
+  nginx libnginx-mod-stream systemd
 )
 
 is_installed() {

@@ -5,6 +5,7 @@
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <mutex>
@@ -61,7 +62,20 @@ class OffsetFlag : public spdlog::custom_flag_formatter {
 };
 
 std::string g_path = "-";
+std::optional<Account> g_owner;
 UniqueFd g_log;  // what is behind it changes, its number does not
+
+// The owner may write to the directory, and have put a link there: another's file must not become
+// his by that.
+void GiveToOwner(const UniqueFd& file, const std::string& path) {
+  struct stat opened {};
+  struct stat named {};
+  if (fstat(file.get(), &opened) != 0 || lstat(path.c_str(), &named) != 0) return;
+  const bool plain = S_ISREG(opened.st_mode) && opened.st_nlink == 1 &&
+                     opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+  if (!plain) return;
+  [[maybe_unused]] const int failed = fchown(file.get(), g_owner->uid, g_owner->gid);
+}
 
 Status PointLogAt(const std::string& path) {
   if (path == "-") {
@@ -72,6 +86,7 @@ Status PointLogAt(const std::string& path) {
   if (!file || dup3(file.get(), g_log.get(), O_CLOEXEC) < 0) {
     return Errno("cannot open log file " + path);
   }
+  if (g_owner) GiveToOwner(file, path);
   return {};
 }
 
@@ -96,6 +111,10 @@ Status OpenLog(const std::string& path, const std::string& level) {
   spdlog::default_logger_raw()->set_level(level == "warning" ? spdlog::level::warn
                                                              : spdlog::level::from_str(level));
   return {};
+}
+
+void SetLogOwner(const std::optional<Account>& owner) {
+  g_owner = owner;
 }
 
 Status ReopenLog() {

@@ -6,8 +6,10 @@
 // to the same descriptor.
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "base/account.h"
 #include "base/result.h"
 
 namespace gunid {
@@ -15,6 +17,10 @@ namespace gunid {
 // Installs the default logger. `path` is "-" for standard error; `level` is debug, info, warning,
 // error or critical. May be called again with other values; on failure the log stays as it was.
 Status OpenLog(const std::string& path, const std::string& level);
+
+// Who has to be able to open the file, too: a file that is opened from now on is given to that
+// account. For a process that runs as root.
+void SetLogOwner(const std::optional<Account>& owner);
 
 // Opens the file anew after it was rotated away (SIGUSR1). Does nothing for standard error.
 Status ReopenLog();

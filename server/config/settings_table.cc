@@ -82,7 +82,8 @@ constexpr SettingRow kRows[] = {
      .min = 1,
      .value_name = "ADDRESS",
      .group = kSockets,
-     .help = "HOST, HOST:PORT, [IPV6]:PORT or unix:PATH to listen on; may be repeated"},
+     .help =
+         "HOST, HOST:PORT, [IPV6]:PORT, unix:PATH or fd://NUMBER to listen on; may be repeated"},
     {.name = "backlog",
      .flags = "--backlog",
      .field = &Settings::backlog,

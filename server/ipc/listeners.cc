@@ -223,7 +223,8 @@ Status ClearPath(const ListenerAddress& address, const SocketAddress& socket_add
   return {};
 }
 
-Result<Listener> OpenUnix(const ListenerAddress& address, int backlog, int umask) {
+Result<Listener> OpenUnix(const ListenerAddress& address, int backlog, int umask,
+                          const std::optional<Account>& owner) {
   const auto socket_address = ToUnixAddress(address);
   if (!socket_address) return socket_address.error();
   const bool abstract = address.path.starts_with('@');
@@ -238,7 +239,9 @@ Result<Listener> OpenUnix(const ListenerAddress& address, int backlog, int umask
   // then: chmod.
   fchmod(fd.get(), mode);
   if (bind(fd.get(), socket_address->get(), socket_address->size) != 0 ||
-      (!abstract && chmod(address.path.c_str(), mode) != 0) || listen(fd.get(), backlog) != 0) {
+      (!abstract && chmod(address.path.c_str(), mode) != 0) ||
+      (!abstract && owner && lchown(address.path.c_str(), owner->uid, owner->gid) != 0) ||
+      listen(fd.get(), backlog) != 0) {
     return Errno(CannotListen(address));
   }
   return Listener{address, std::move(fd)};
@@ -252,16 +255,16 @@ std::string ListenerAddress::ToString() const {
 
 Result<ListenerAddress> ParseBind(const std::string& bind) {
   const std::string_view text = bind;
-  auto address = text.starts_with("fd://")    ? Error{"inherited sockets are not supported"}
-                 : text.starts_with("unix:")  ? ParseUnix(text.substr(5))
+  auto address = text.starts_with("unix:")    ? ParseUnix(text.substr(5))
                  : text.starts_with("tcp://") ? ParseTcp(text.substr(6))
                                               : ParseTcp(text);
   if (!address) return Error{"invalid bind address '" + bind + "': " + address.error().message};
   return address;
 }
 
-Result<Listener> OpenListener(const ListenerAddress& address, int backlog, int umask) {
-  return address.family == ListenerAddress::Family::kUnix ? OpenUnix(address, backlog, umask)
+Result<Listener> OpenListener(const ListenerAddress& address, int backlog, int umask,
+                              const std::optional<Account>& owner) {
+  return address.family == ListenerAddress::Family::kUnix ? OpenUnix(address, backlog, umask, owner)
                                                           : OpenTcp(address, backlog);
 }
 

@@ -1,9 +1,11 @@
 // Listening sockets: parsed from `bind`, opened by the supervisor, inherited by every worker.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/account.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -23,8 +25,9 @@ struct ListenerAddress {
   [[nodiscard]] std::string ToString() const;
 };
 
-// HOST, HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH, tcp://HOST:PORT - as Gunicorn's bind. Port 8000
-// if none is given. Host names are resolved, to an IPv4 address if there is one.
+// HOST, HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH, tcp://HOST:PORT - as Gunicorn's bind; fd://N is
+// for ipc/inherited_sockets. Port 8000 if none is given. Host names are resolved, to an IPv4 address
+// if there is one.
 Result<ListenerAddress> ParseBind(const std::string& bind);
 
 struct Listener {
@@ -33,7 +36,9 @@ struct Listener {
 };
 
 // Binds and listens. A Unix path that a living server listens on is refused; a stale one is
-// replaced. `umask` (0777 bits) is applied to the mode of a Unix socket.
-Result<Listener> OpenListener(const ListenerAddress& address, int backlog, int umask);
+// replaced. `umask` (0777 bits) is applied to the mode of a Unix socket, which is
+// given to `owner` if there is one.
+Result<Listener> OpenListener(const ListenerAddress& address, int backlog, int umask,
+                              const std::optional<Account>& owner = std::nullopt);
 
 }  // namespace gunid

@@ -56,13 +56,15 @@ void LogBootFailure(const std::string& what, const BootFailure& failure) {
 }
 
 Generations::Generations(EventLoop& loop, Reaper& reaper, StackDump& stacks, WorkerSpawner& spawner,
-                         WorkerPool& pool, ZygoteProgram program, GenerationsObserver& observer)
+                         WorkerPool& pool, ZygoteProgram program, InheritedSockets inherited,
+                         GenerationsObserver& observer)
     : loop_(loop),
       reaper_(reaper),
       stacks_(stacks),
       spawner_(spawner),
       pool_(pool),
       program_(std::move(program)),
+      inherited_(std::move(inherited)),
       observer_(observer) {}
 
 const Settings& Generations::settings() const {
@@ -266,7 +268,10 @@ Status Generations::AcceptSettings(Generation& generation, const SettingsLoaded&
     return became;
   }
 
-  auto listeners = ListenerSet::Open(settings, serving_ ? serving_->listeners : ListenerSet());
+  if (!serving_ && !inherited_.activated().empty())
+    spdlog::info("Socket activation: LISTEN_FDS takes the place of bind");
+  auto listeners =
+      ListenerSet::Open(settings, serving_ ? serving_->listeners : ListenerSet(), inherited_);
   if (!listeners) return listeners.error();
   generation.listeners = std::move(*listeners);
   if (!serving_ || generation.listeners.addresses() != serving_->listeners.addresses()) {
@@ -279,6 +284,10 @@ Status Generations::AcceptSettings(Generation& generation, const SettingsLoaded&
 Status Generations::Apply(const Settings& settings) const {
   const auto directory = std::filesystem::path(program_.directory) / settings.chdir;
   if (chdir(directory.c_str()) != 0) return Errno("chdir " + settings.chdir);
+  // The workers open the log themselves when it is rotated.
+  const auto account = FindAccount(settings.user, settings.group, settings.initgroups);
+  if (!account) return account.error();
+  SetLogOwner(*account);
   return OpenLog(settings.errorlog, settings.loglevel);
 }
 

@@ -38,7 +38,8 @@ class GenerationsObserver {
 class Generations : private ZygoteObserver {
  public:
   Generations(EventLoop& loop, Reaper& reaper, StackDump& stacks, WorkerSpawner& spawner,
-              WorkerPool& pool, ZygoteProgram program, GenerationsObserver& observer);
+              WorkerPool& pool, ZygoteProgram program, InheritedSockets inherited,
+              GenerationsObserver& observer);
 
   // None may be under way.
   void StartRollout();
@@ -90,6 +91,7 @@ class Generations : private ZygoteObserver {
   WorkerSpawner& spawner_;
   WorkerPool& pool_;
   const ZygoteProgram program_;
+  const InheritedSockets inherited_;
   GenerationsObserver& observer_;
 
   std::unique_ptr<Generation> serving_;           // null until the first rollout is done

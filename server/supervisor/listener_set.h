@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/settings.h"
+#include "ipc/inherited_sockets.h"
 #include "ipc/listeners.h"
 
 namespace gunid {
@@ -16,11 +17,13 @@ class BoundListener;
 class ListenerSet {
  public:
   // Opens what `settings` binds, taking over from `existing` what is open already. On failure
-  // nothing new is left open.
-  static Result<ListenerSet> Open(const Settings& settings, const ListenerSet& existing);
+  // nothing new is left open. Sockets of socket activation take the place of all binds.
+  static Result<ListenerSet> Open(const Settings& settings, const ListenerSet& existing,
+                                  const InheritedSockets& inherited = {});
 
   // Refuses new connections, in whatever processes the sockets are still open: a worker that is
-  // busy in the application cannot close its own.
+  // busy in the application cannot close its own. Not on inherited sockets: connections wait there
+  // for the next server.
   void ShutDown() const;
 
   [[nodiscard]] std::vector<ListenerAddress> addresses() const;  // as bound

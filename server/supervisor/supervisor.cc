@@ -83,8 +83,9 @@ Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard)
                     .layers = options_.layers,
                     .signal_mask = signals_.original_mask(),
                     .scoreboard_fd = scoreboard_.fd()},
-                   *this),
-      guard_(loop_, clock_, pool_, spawner_, scoreboard_, events_, statistics_) {
+                   options_.inherited, *this),
+      guard_(loop_, clock_, pool_, spawner_, scoreboard_, events_, statistics_),
+      notifier_(loop_) {
   facts_.started = clock_.Now();
   facts_.started_at = std::time(nullptr);
 }
@@ -95,6 +96,7 @@ int Supervisor::Run() {
   generations_.StartRollout();
   while (!loop_.stopped()) {
     AfterTurn();
+    ReportService();
     if (!loop_.stopped()) loop_.RunOnce();
   }
   if (generations_.serving() != nullptr) spdlog::info("Shutting down");
@@ -150,6 +152,7 @@ void Supervisor::Reload() {
 void Supervisor::Stop(bool quick) {
   if (!std::exchange(stopping_, true)) {
     events_.Add({.type = "stopping", .message = "The server is being stopped"});
+    ReportService();
   }
   for (const CommandRow& row : kCommands) {
     if (row.job) jobs_.Fail(row.id, 503, kStopping);
@@ -317,6 +320,9 @@ std::optional<CommandResult> Supervisor::RefusalToReplace() const {
 
 // What is done once, when the first settings are known.
 Status Supervisor::FirstSettingsLoaded(const Settings& settings) {
+  if (settings.daemon) {
+    return Error{"daemon is not supported: run gunid in the foreground of a service manager"};
+  }
   spdlog::info("Starting gunid {}", GUNID_VERSION);
   if (!settings.pidfile.empty()) {
     if (Status written = pid_file_.Write(settings.pidfile); !written) return written;
@@ -355,13 +361,17 @@ void Supervisor::RolloutFailed(RolloutKind kind, const BootFailure& failure) {
     events_.Add({.type = what, .message = failure.message, .detail = failure.traceback});
     jobs_.Fail(reload ? CommandId::kReload : CommandId::kRollback, 500,
                {what, failure.message, failure.traceback});
+    if (reload) reload_trouble_ = "reload failed: " + failure.message;
   }
 }
 
 void Supervisor::RolloutFinished(RolloutKind kind) {
   const Generation& serving = *generations_.serving();
   // What a failed reload has left behind is said until something succeeds.
-  if (kind != RolloutKind::kReturn) facts_.last_error.clear();
+  if (kind != RolloutKind::kReturn) {
+    facts_.last_error.clear();
+    reload_trouble_.clear();
+  }
   const std::string message =
       fmt::format("Generation {} serves: {}", serving.number, WorkersAreReady(pool_.ready_count()));
   spdlog::info("{}", message);
@@ -395,6 +405,7 @@ void Supervisor::OnWorkerMessage(int worker_id, const Message& message) {
 }
 
 void Supervisor::WorkerBecameReady(const WorkerHandle& worker) {
+  worker_trouble_.clear();
   const std::string message = NameOf(worker) + " is ready";
   spdlog::debug("{}", message);
   events_.Add({.type = "worker_ready", .worker = worker.id, .pid = worker.pid, .message = message});
@@ -423,6 +434,7 @@ void Supervisor::OnBootFailure(int generation, const BootFailure& failure) {
   if (stopping_) return;
   if (generations_.Fail(generation, failure)) return;
   LogBootFailure("Worker failed to boot", failure);
+  worker_trouble_ = "worker failed to boot: " + failure.message;
   facts_.last_error = failure.message;
   FailJobs(failure);
 }
@@ -525,6 +537,22 @@ void Supervisor::ArmPoolTimer() {
   if (const auto next = pool_.NextTick()) {
     pool_timer_ = loop_.RunAt(*next, [this] { pool_.Tick(); });
   }
+}
+
+void Supervisor::ReportService() {
+  if (!notifier_.enabled()) return;
+  using Phase = ServiceState::Phase;
+  const std::string& trouble = worker_trouble_.empty() ? reload_trouble_ : worker_trouble_;
+  const Generation* serving = generations_.serving();
+  std::string status = stopping_            ? "stopping"
+                       : serving == nullptr ? "starting"
+                                            : ServiceStatus(pool_.ready_count(), pool_.wanted(),
+                                                            serving->number, trouble);
+  if (stopping_) return notifier_.Report({Phase::kStopping, std::move(status)});
+  if (serving == nullptr) return notifier_.Report({Phase::kStarting, std::move(status)});
+  const Phase phase = generations_.rolling_out() ? Phase::kReloading : Phase::kServing;
+  if (phase == Phase::kReloading) status += ", reloading";
+  notifier_.Report({phase, std::move(status)});
 }
 
 std::string Supervisor::StateName() const {

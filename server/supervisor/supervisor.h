@@ -23,12 +23,14 @@
 #include "supervisor/pid_file.h"
 #include "supervisor/report.h"
 #include "supervisor/request_guard.h"
+#include "supervisor/service_notifier.h"
 
 namespace gunid {
 
 struct SupervisorOptions {
   std::vector<SettingsLayer> layers;  // of the command line and the environment
   std::string worker_program;         // path of gunid-worker
+  InheritedSockets inherited;         // listening sockets that the program was started with
   // Opens the control socket once the settings are known; returns its path.
   std::function<Result<std::string>(const Settings&)> open_control;
 };
@@ -92,6 +94,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   void AfterTurn();
   void TellOfCrashLoop();
   void ArmPoolTimer();
+  void ReportService();
 
   [[nodiscard]] std::string StateName() const;
   [[nodiscard]] std::string Progress() const;
@@ -112,12 +115,15 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   Generations generations_;
   RequestGuard guard_;
   PidFile pid_file_;
+  ServiceNotifier notifier_;
 
   bool reload_wanted_ = false;  // by SIGHUP; starts when nothing else replaces workers
   std::optional<int> scaled_;   // by command or signal; overrides the settings' workers
 
   Jobs jobs_{clock_};
   ServerFacts facts_;
+  std::string reload_trouble_;  // for the service manager: why the last reload failed; ""
+  std::string worker_trouble_;  // likewise, why no new worker comes up; ""
   EventLoop::TimerId pool_timer_ = 0;
   bool crash_looping_ = false;  // as was told
   bool stopping_ = false;

@@ -34,7 +34,9 @@ int Worker::Run() {
   // process of the double fork.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   // The zygote's file may have been rotated away since it was opened.
-  if (Status reopened = ReopenLog(); !reopened) return FailToBoot(reopened.error());
+  // A worker of another user than root's cannot make a new one: it writes to the old one until the
+  // supervisor has made it, and says so by SIGUSR1.
+  if (Status reopened = ReopenLog(); !reopened) spdlog::warn("{}", reopened.error().message);
   spdlog::info("Booting worker with pid: {}", getpid());
 
   PyRef application = std::move(options_.application);

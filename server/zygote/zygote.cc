@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -82,6 +83,7 @@ Status Zygote::LoadSettings(const LoadRequest& request) {
   // environment.
   auto known = MergeSettings(request.layers);
   if (!known) return known.error();
+  if (Status became = GiveUpPrivileges(*known); !became) return became;
   if (!known->chdir.empty() && chdir(known->chdir.c_str()) != 0)
     return Errno("chdir " + known->chdir);
   if (Status started = InitializePython(known->venv); !started) return started;
@@ -98,6 +100,7 @@ Status Zygote::LoadSettings(const LoadRequest& request) {
   auto merged = MergeSettings(layers);
   if (!merged) return merged.error();
   settings_ = std::move(*merged);
+  if (Status became = GiveUpPrivileges(settings_); !became) return became;
 
   if (settings_.chdir != known->chdir && chdir(settings_.chdir.c_str()) != 0) {
     return Errno("chdir " + settings_.chdir);
@@ -107,7 +110,6 @@ Status Zygote::LoadSettings(const LoadRequest& request) {
     if (Status set = SetSearchPath(directory, settings_.pythonpath); !set) return set;
   }
   if (Status set = SetEnvironment(settings_.raw_env); !set) return set;
-  if (Status opened = OpenLog(settings_.errorlog, settings_.loglevel); !opened) return opened;
   if (settings_.wsgi_app.empty()) {
     return Error{
         "no application: expected MODULE[:CALLABLE] on the command line, or wsgi_app in the "
@@ -122,6 +124,25 @@ Status Zygote::LoadSettings(const LoadRequest& request) {
   return socket_.Send(EncodeMessage(SettingsLoaded{SettingsToJson(settings_), warnings}));
 }
 
+// Once, as soon as it is known who the application runs as. Afterwards there is no way back, so what
+// the configuration file says must not ask for more.
+Status Zygote::GiveUpPrivileges(const Settings& settings) {
+  const auto account = FindAccount(settings.user, settings.group, settings.initgroups);
+  if (account_) {
+    const bool same = account && !*account && settings.initgroups == account_->initgroups;
+    if (same) return {};
+    return Error{
+        "user, group and initgroups belong together: give them all on the command line, or all in "
+        "the configuration file"};
+  }
+  if (!account) return account.error();
+  if (!*account) return {};
+  if (Status became = BecomeAccount(**account); !became) return became;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // the change of user has cleared it
+  account_ = *account;
+  return {};
+}
+
 Status Zygote::ReceiveListeners() {
   std::vector<UniqueFd> fds;
   auto message = Receive(&fds);
@@ -132,7 +153,9 @@ Status Zygote::ReceiveListeners() {
   for (std::size_t i = 0; i < fds.size(); ++i) {
     listeners_.push_back({opened->addresses[i], std::move(fds[i])});
   }
-  return {};
+  // Not before: the supervisor has made the log file, which this process may not be able to.
+  if (settings_.check_config && account_) return {};  // it makes none
+  return OpenLog(settings_.errorlog, settings_.loglevel);
 }
 
 // The application is imported here, once, and its memory is shared by all workers.

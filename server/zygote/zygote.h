@@ -1,11 +1,14 @@
 // The zygote: loads the configuration (and with --preload the application) of one generation, then
 // forks its workers on request. Serves nothing. One process per generation, single-threaded; it
-// ends when the supervisor closes its socket or dies.
+// ends when the supervisor closes its socket or dies. Where another user is asked for it becomes that
+// before any code of the application runs: before there is a Python, or, if only the configuration
+// file says so, right after that was read.
 #pragma once
 
 #include <optional>
 #include <vector>
 
+#include "base/account.h"
 #include "config/settings.h"
 #include "ipc/message_socket.h"
 #include "ipc/scoreboard.h"
@@ -27,6 +30,7 @@ class Zygote {
  private:
   Status Load();
   Status LoadSettings(const LoadRequest& request);
+  Status GiveUpPrivileges(const Settings& settings);
   Status ReceiveListeners();
   Status Preload();
   int ForkOnRequest();
@@ -36,6 +40,7 @@ class Zygote {
   MessageSocket socket_;
   Scoreboard scoreboard_;
   Settings settings_;
+  std::optional<Account> account_;  // that it has become
   std::vector<Listener> listeners_;
   PyRef application_;  // with --preload
 };

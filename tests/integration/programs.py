@@ -17,8 +17,9 @@ GUNICTL = BIN / "gunictl"
 TIMEOUT = 40.0
 
 # Variables that would change what gunid does, whoever runs the tests.
-SETTINGS_VARIABLES = ("FORWARDED_ALLOW_IPS", "GUNICORN_CMD_ARGS", "PORT", "SENDFILE", "VIRTUAL_ENV",
-                      "WEB_CONCURRENCY")
+SETTINGS_VARIABLES = ("FORWARDED_ALLOW_IPS", "GUNICORN_CMD_ARGS", "LISTEN_FDNAMES", "LISTEN_FDS",
+                      "LISTEN_PID", "NOTIFY_SOCKET", "PORT", "SENDFILE", "VIRTUAL_ENV",
+                      "WATCHDOG_PID", "WATCHDOG_USEC", "WEB_CONCURRENCY")
 
 
 @functools.cache

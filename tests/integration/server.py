@@ -126,12 +126,15 @@ class Server:
         control: bool = True,
         cwd: Path = APPS,
         env: dict[str, str] | None = None,
+        prefix: tuple[object, ...] = (),
+        pass_fds: tuple[int, ...] = (),
     ):
         # Unix socket paths must be short; pytest's temporary directories are not.
         self.directory = Path(tempfile.mkdtemp(prefix="gunid-test-"))
         self.control_socket = self.directory / "control.sock"
         self.marker = uuid.uuid4().hex
-        command = [GUNID, *arguments]
+        # `prefix` is a program that starts gunid, by exec or as its child.
+        command = [*prefix, GUNID, *arguments]
         for address in bind:
             command += ["--bind", address]
         if control:
@@ -146,6 +149,7 @@ class Server:
             text=True,
             errors="backslashreplace",
             start_new_session=True,
+            pass_fds=pass_fds,
         )
         self.pid = self.process.pid
         self.log = Log(self.process.stdout)

@@ -75,5 +75,27 @@ TEST_F(ListenerSetTest, DoesNotRemoveAPathThatAnotherHasTaken) {
   EXPECT_TRUE(std::filesystem::exists(directory / "a"));
 }
 
+TEST_F(ListenerSetTest, InheritedSocketsStayTheirOwners) {
+  auto owned = OpenListener(*ParseBind(Unix("a")), 16, 0);
+  ASSERT_TRUE(owned.ok());
+  const int number = owned->fd.Release();
+  const auto inherited = InheritedSockets::Take();
+  ASSERT_TRUE(inherited.ok()) << inherited.error().message;
+  const Settings settings = Binding({"fd://" + std::to_string(number)});
+  auto set = ListenerSet::Open(settings, {}, *inherited);
+  ASSERT_TRUE(set.ok()) << set.error().message;
+  const auto next = ListenerSet::Open(settings, *set, *inherited);
+  ASSERT_TRUE(next.ok());
+  EXPECT_EQ(next->fds(), set->fds());
+
+  set->ShutDown();
+  *set = ListenerSet();
+  int listens = 0;
+  socklen_t size = sizeof listens;
+  getsockopt(number, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size);
+  EXPECT_EQ(listens, 1);
+  EXPECT_TRUE(std::filesystem::exists(directory / "a"));
+}
+
 }  // namespace
 }  // namespace gunid
