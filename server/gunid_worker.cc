@@ -41,7 +41,10 @@ int main(int argc, char** argv) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   signal(SIGPIPE, SIG_IGN);
   IgnoreSupervisorSignals();
-  for (const int fd : {kSpawnSocketFd, kScoreboardFd, kStackFd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
+  for (const int fd :
+       {kSpawnSocketFd, kScoreboardFd, kStackFd, kHandoverSendingFd, kHandoverReceivingFd}) {
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+  }
   if (Status opened = OpenLog("-", "info"); !opened) return exit_code::kConfig;
 
   auto scoreboard = Scoreboard::Attach(UniqueFd(kScoreboardFd));
@@ -49,6 +52,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "gunid-worker: %s\n", scoreboard.error().message.c_str());
     return exit_code::kConfig;
   }
-  Zygote zygote(MessageSocket(UniqueFd(kSpawnSocketFd)), std::move(*scoreboard));
+  Zygote zygote(MessageSocket(UniqueFd(kSpawnSocketFd)), std::move(*scoreboard),
+                Handover(UniqueFd(kHandoverSendingFd), UniqueFd(kHandoverReceivingFd)));
   return zygote.Run();
 }

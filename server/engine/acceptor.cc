@@ -18,7 +18,15 @@ namespace {
 constexpr std::chrono::milliseconds kRetryDelay(100);
 constexpr int kDeferSeconds = 1;
 
-PeerAddress ToPeerAddress(const sockaddr_storage& address) {
+// Nothing to accept, or a connection that was gone before it was accepted.
+bool IsHarmless(int error) {
+  return error == EAGAIN || error == EWOULDBLOCK || error == EINTR || error == ECONNABORTED ||
+         error == EPROTO || error == EPERM;
+}
+
+}  // namespace
+
+PeerAddress PeerAddressOf(const sockaddr_storage& address) {
   std::array<char, INET6_ADDRSTRLEN> host{};
   if (address.ss_family == AF_INET) {
     const auto& ipv4 = reinterpret_cast<const sockaddr_in&>(address);
@@ -32,14 +40,6 @@ PeerAddress ToPeerAddress(const sockaddr_storage& address) {
   }
   return {};
 }
-
-// Nothing to accept, or a connection that was gone before it was accepted.
-bool IsHarmless(int error) {
-  return error == EAGAIN || error == EWOULDBLOCK || error == EINTR || error == ECONNABORTED ||
-         error == EPROTO || error == EPERM;
-}
-
-}  // namespace
 
 Acceptor::Acceptor(Engine& engine, const Listener& listener)
     : engine_(engine), listener_(listener) {
@@ -65,7 +65,7 @@ void Acceptor::SetActive(bool active) {
 }
 
 void Acceptor::Watch() {
-  const bool wanted = active_ && retry_timer_ == 0;
+  const bool wanted = active_ && retry_timer_ == 0 && !ended_;
   if (wanted == watched_) return;
   if (!wanted) {
     engine_.loop().Remove(listener_.fd.get(), this);
@@ -78,15 +78,30 @@ void Acceptor::Watch() {
 }
 
 void Acceptor::OnEvents(std::uint32_t /*events*/) {
-  if (!engine_.may_accept()) return;
+  if (engine_.may_accept()) Look();
+}
+
+// Shut down, and empty: without waiting, a Unix socket tells of the second alone.
+bool Acceptor::HasEnded(int error) const {
+  const bool is_unix = listener_.address.family == ListenerAddress::Family::kUnix;
+  return error == EINVAL || (is_unix && (error == EAGAIN || error == EWOULDBLOCK));
+}
+
+void Acceptor::Look() {
+  if (ended_ || retry_timer_ != 0) return;
   sockaddr_storage address{};
   socklen_t length = sizeof address;
   UniqueFd socket(::accept4(listener_.fd.get(), reinterpret_cast<sockaddr*>(&address), &length,
                             SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (socket) {
     failing_ = false;
-    engine_.Admit(std::move(socket), ToPeerAddress(address),
-                  IpAddress::Of(reinterpret_cast<const sockaddr*>(&address)), listener_.address);
+    engine_.Admit({.socket = std::move(socket),
+                   .peer = PeerAddressOf(address),
+                   .ip = IpAddress::Of(reinterpret_cast<const sockaddr*>(&address)),
+                   .listener = listener_.address});
+  } else if (engine_.emptying() && HasEnded(errno)) {
+    ended_ = true;
+    Watch();
   } else if (!IsHarmless(errno)) {
     BackOff();
   }

@@ -37,21 +37,22 @@ Connection::~Connection() {
   if (watched_) engine_.loop_.Remove(socket_.get(), this);
 }
 
-void Connection::Open(UniqueFd socket, PeerAddress peer, const std::optional<IpAddress>& ip,
-                      const ListenerAddress& listener) {
+void Connection::Open(Arrival arrival) {
   const EngineOptions& options = engine_.options_;
-  socket_ = std::move(socket);
-  peer_ = std::move(peer);
-  exchange_.listener_ = &listener;
+  socket_ = std::move(arrival.socket);
+  peer_ = std::move(arrival.peer);
+  exchange_.listener_ = &arrival.listener;
   exchange_.socket_ = socket_.get();
   exchange_.output_.Attach(socket_.get(), options.response_buffer_limit);
   state_ = State::kIdle;
   readable_ = true;  // most clients send at once
-  fresh_ = true;
+  fresh_ = arrival.fresh;
   ended_ = rejected_ = false;
+  const auto& ip = arrival.ip;
   trusted_ = !ip || options.forwarders.Contains(*ip);
-  proxy_expected_ = options.proxy_protocol != ProxyProtocol::kOff;
+  proxy_expected_ = fresh_ && options.proxy_protocol != ProxyProtocol::kOff;
   may_proxy_ = proxy_expected_ && (!ip || options.proxies.Contains(*ip));
+  if (engine_.draining_ && HandOver()) return;
   Proceed();
   const bool arriving = state_ == State::kIdle || state_ == State::kHead || state_ == State::kBody;
   if (!fresh_ || !arriving) return;
@@ -353,6 +354,7 @@ bool Connection::DiscardInput() {
 
 void Connection::Settle() {
   if (state_ == State::kClosed) return;
+  if (state_ == State::kIdle && engine_.drain_begun_ && HandOver()) return;
   if (state_ == State::kIdle || state_ == State::kLingering) input_.Release();
   if (state_ != State::kExecuting || owns_output_) Watch();
   DeadlineQueue* wanted = WantedDeadlines();
@@ -374,6 +376,7 @@ void Connection::Watch() {
 DeadlineQueue* Connection::WantedDeadlines() {
   switch (state_) {
     case State::kIdle:
+      if (engine_.server_stops_ && !fresh_) return &engine_.stop_deadlines_;
       if (engine_.draining_) return &engine_.drain_deadlines_;
       return fresh_ ? &engine_.head_deadlines_ : &engine_.idle_deadlines_;
     case State::kHead:
@@ -448,6 +451,12 @@ void Connection::OnDeadline() {
       }
       break;
     case State::kIdle:
+      if (HasUnreadInput()) {  // it has come in time, and was not looked at yet
+        readable_ = true;
+        break;
+      }
+      Close();
+      break;
     case State::kWaiting:
     case State::kLingering:
     case State::kClosed:
@@ -459,9 +468,17 @@ void Connection::OnDeadline() {
 
 void Connection::Drain() {
   exchange_.draining_.store(true, std::memory_order_relaxed);
-  if (state_ != State::kIdle) return;
+  if (state_ != State::kIdle || HandOver()) return;
   readable_ = true;  // what has come by now is served
   Proceed();
+}
+
+// Input that is still in the kernel goes along. What a PROXY header says would not.
+bool Connection::HandOver() {
+  if (proxy_ || proxy_expected_ || input_.has_unparsed()) return false;
+  if (!engine_.HandOver(socket_.get(), *exchange_.listener_, fresh_)) return false;
+  Close();
+  return true;
 }
 
 void Connection::Cut() {

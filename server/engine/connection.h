@@ -2,7 +2,8 @@
 // for other clients.
 //
 //   state      waits for                       then
-//   idle       the first byte of a request     head; EOF, keep-alive deadline, drain: closed
+//   idle       the first byte of a request     head; EOF, keep-alive deadline: closed
+//                                              drain: handed over, or after a moment closed
 //   head       the end of the request head     body; error, deadline (408): flushing
 //              (before the first one: and of the PROXY header)
 //   body       the end of the message          waiting; error, deadline (408): flushing
@@ -34,6 +35,7 @@
 namespace gunid {
 
 class Engine;
+struct Arrival;
 
 class Connection : public EventHandler, private Deadline {
  public:
@@ -42,8 +44,7 @@ class Connection : public EventHandler, private Deadline {
 
   static Connection& Of(Exchange& exchange) { return *exchange.connection_; }
 
-  void Open(UniqueFd socket, PeerAddress peer, const std::optional<IpAddress>& ip,
-            const ListenerAddress& listener);
+  void Open(Arrival arrival);
   // Does all that can be done now, within a budget.
   void Proceed();
   void Drain();
@@ -81,6 +82,8 @@ class Connection : public EventHandler, private Deadline {
   bool Flush();
   bool EndResponse();
   [[nodiscard]] bool HasUnreadInput() const;
+  // True: another worker has it, and it is closed here.
+  bool HandOver();
   bool DiscardInput();
 
   void Settle();  // what has to be so while the connection waits

@@ -4,6 +4,7 @@
 #include <csignal>
 
 #include "engine/acceptor.h"
+#include "engine/adopter.h"
 #include "engine/connection.h"
 
 namespace gunid {
@@ -21,7 +22,7 @@ constexpr std::chrono::milliseconds kHeartbeatResolution(100);
 }  // namespace
 
 Engine::Engine(const EngineOptions& options, std::vector<Listener>& listeners, Executor& executor,
-               SlotWriter slot, EngineEvents events)
+               SlotWriter slot, EngineEvents events, const Handover* handover)
     : options_(options),
       listeners_(listeners),
       executor_(executor),
@@ -29,17 +30,20 @@ Engine::Engine(const EngineOptions& options, std::vector<Listener>& listeners, E
       keeps_alive_(executor.keeps_alive() && options.keepalive_s > 0),
       slot_(slot),
       events_(std::move(events)),
+      handover_(handover),
       idle_deadlines_(loop_, options.keepalive_s),
       head_deadlines_(loop_, options.head_s),
       body_deadlines_(loop_, options.body_s),
       write_deadlines_(loop_, options.write_s),
       linger_deadlines_(loop_, kLingerSeconds),
-      drain_deadlines_(loop_, options.drain_grace_s) {
+      drain_deadlines_(loop_, options.drain_grace_s),
+      stop_deadlines_(loop_, options.stop_grace_s) {
   // sendfile has no MSG_NOSIGNAL.
   std::signal(SIGPIPE, SIG_IGN);
   for (const Listener& listener : listeners) {
     acceptors_.push_back(std::make_unique<Acceptor>(*this, listener));
   }
+  if (handover_ != nullptr) adopter_ = std::make_unique<Adopter>(*this, *handover_, listeners);
 }
 
 Engine::~Engine() {
@@ -74,7 +78,8 @@ void Engine::TurnWithoutExecution() {
 
 TimePoint Engine::NextTurn() const {
   const TimePoint now = Clock().Now();
-  const bool ready = !ready_.empty() || (!waiting_.empty() && in_flight_ < capacity_);
+  const bool ready = (draining_ && !drain_begun_) || !ready_.empty() ||
+                     (!waiting_.empty() && in_flight_ < capacity_);
   if (ready || loop_.in_turn()) return now;
   const auto timer = loop_.next_timer();
   return timer ? std::min(*timer, now + kMaxWait) : now + kMaxWait;
@@ -83,9 +88,12 @@ TimePoint Engine::NextTurn() const {
 void Engine::RunTurn(Nanoseconds limit, WaitObserver* observer) {
   if (!loop_.in_turn()) PrepareTurn();
   if (finished()) return;
-  loop_.RunOnce(ready_.empty() ? limit : Nanoseconds(0), observer);
+  const bool more_to_do = !ready_.empty() || (!waiting_.empty() && in_flight_ < capacity_);
+  loop_.RunOnce(more_to_do ? Nanoseconds(0) : limit, observer);
   TakeNotices();
-  if (!loop_.in_turn()) RunReady();
+  if (loop_.in_turn()) return;
+  RunReady();
+  if (emptying_) EndEmptying();
 }
 
 void Engine::PrepareTurn() {
@@ -95,15 +103,65 @@ void Engine::PrepareTurn() {
   closed_.clear();
   const bool accepting = may_accept();
   for (const auto& acceptor : acceptors_) acceptor->SetActive(accepting);
+  if (adopter_ && accepting) adopter_->SetActive(true);
+  if (accepting) LookAgain();
+}
+
+// Of a new connection the kernel tells one waiting worker. If that is busy by the time it gets there,
+// the others would hear of it only with the next one.
+void Engine::LookAgain() {
+  if (last_heartbeat_ - last_look_ < kMaxWait) return;
+  last_look_ = last_heartbeat_;
+  for (const auto& acceptor : acceptors_) {
+    if (may_accept()) acceptor->Look();
+  }
+  if (adopter_ && may_accept()) adopter_->Look();
 }
 
 // Not in Drain(), which may be called from a handler of what is destroyed here.
 void Engine::BeginDrain() {
   drain_begun_ = true;
+  server_stops_ = handover_ != nullptr && handover_->closed();
+  emptying_ = server_stops_;
+  if (!server_stops_) {
+    TakeWhatWasAnnounced();
+    CloseListeners();
+  }
+  if (emptying_)
+    std::erase_if(acceptors_, [](const auto& each) { return each->outlives_server(); });
+  // Those that are opened meanwhile know of the drain already.
+  for (std::size_t i = 0, count = connections_.size(); i < count; ++i) connections_[i]->Drain();
+  if (emptying_) EndEmptying();
+}
+
+// To this worker alone, perhaps. What has come is handed over like the others, or served.
+void Engine::TakeWhatWasAnnounced() {
+  if (handover_ == nullptr) return;
+  const auto has_room = [this] { return open_connections_ < options_.max_connections; };
+  for (const auto& acceptor : acceptors_) {
+    if (has_room()) acceptor->Look();
+  }
+  if (has_room()) adopter_->Look();
+}
+
+// When nothing comes any more, or nothing can be executed.
+void Engine::EndEmptying() {
+  const auto ended = [](const auto& acceptor) { return acceptor->ended(); };
+  if (!lost() && !(adopter_->ended() && std::ranges::all_of(acceptors_, ended))) return;
+  emptying_ = false;
+  CloseListeners();
+}
+
+void Engine::CloseListeners() {
   acceptors_.clear();
+  if (adopter_) adopter_->End();
   for (Listener& listener : listeners_) listener.fd.Reset();
   if (events_.accepting_stopped) events_.accepting_stopped();
-  for (const auto& connection : connections_) connection->Drain();
+}
+
+bool Engine::HandOver(int socket, const ListenerAddress& listener, bool fresh) {
+  if (handover_ == nullptr || server_stops_) return false;
+  return handover_->Send(socket, listener, fresh);
 }
 
 void Engine::Heartbeat() {
@@ -115,8 +173,8 @@ void Engine::Heartbeat() {
 
 bool Engine::may_accept() const {
   const int places_taken = in_flight_ + static_cast<int>(waiting_.size()) + expected_;
-  return !draining_ && !stopped_ && places_taken < capacity_ && executor_.may_start() &&
-         open_connections_ < options_.max_connections;
+  return (!draining_ || emptying_) && !stopped_ && places_taken < capacity_ &&
+         executor_.may_start() && open_connections_ < options_.max_connections;
 }
 
 bool Engine::Expect(std::uint64_t& moment) {
@@ -143,8 +201,7 @@ void Engine::EndMoment() {
   ++moment_;
 }
 
-void Engine::Admit(UniqueFd socket, PeerAddress peer, const std::optional<IpAddress>& ip,
-                   const ListenerAddress& listener) {
+void Engine::Admit(Arrival arrival) {
   if (free_.empty()) {
     connections_.push_back(std::make_unique<Connection>(*this));
     free_.push_back(connections_.back().get());
@@ -152,8 +209,8 @@ void Engine::Admit(UniqueFd socket, PeerAddress peer, const std::optional<IpAddr
   Connection& connection = *free_.back();
   free_.pop_back();
   ++open_connections_;
-  slot_.ConnectionAccepted();
-  connection.Open(std::move(socket), std::move(peer), ip, listener);
+  if (!arrival.adopted) slot_.ConnectionAccepted();
+  connection.Open(std::move(arrival));
 }
 
 void Engine::Closed(Connection& connection) {

@@ -5,8 +5,10 @@
 // turns, and while the leader is inside the application (engine/leadership.h orders the memory).
 // "Leading thread" is what all functions want that say nothing else.
 //
-// States of the engine: running -> draining (no accepting; idle connections get a moment for a last
-// request, the rest finishes) -> finished.
+// States of the engine: running -> draining (no accepting; idle connections are handed over to other
+// workers, or get a moment for a last request; the rest finishes) -> finished.
+// When the server stops there are no others: draining begins with emptying, in which those connections
+// are still accepted that the kernel has queued, until the supervisor says that there are no more.
 #pragma once
 
 #include <atomic>
@@ -27,12 +29,14 @@
 #include "http/forwarded_headers.h"
 #include "http/proxy_header.h"
 #include "http/request_parser.h"
+#include "ipc/handover.h"
 #include "ipc/listeners.h"
 #include "ipc/scoreboard.h"
 
 namespace gunid {
 
 class Acceptor;
+class Adopter;
 class Connection;
 
 struct EngineOptions {
@@ -50,12 +54,24 @@ struct EngineOptions {
   // Of what a client leaves pending of one response, in a temporary file; 0: no limit. Beyond it
   // the application waits.
   std::uint64_t response_buffer_limit = 1024 * 1024 * 1024;
-  // For a client that has no request under way when a drain begins: its next one may be on its way,
-  // and is answered.
+  // For a client that has no request under way when a drain begins, and that no other worker takes:
+  // its next one may be on its way, and is answered.
   double drain_grace_s = 1;
+  // Likewise when the server stops, for one that has had an answer.
+  double stop_grace_s = 0.25;
 
   // Bytes per second. Slower clients are attackers, or lost.
   static constexpr double kLeastRate = 500;
+};
+
+// A connection that comes to this worker.
+struct Arrival {
+  UniqueFd socket;
+  PeerAddress peer;
+  std::optional<IpAddress> ip;      // of the peer; none for a Unix socket
+  const ListenerAddress& listener;  // outlives the connection
+  bool fresh = true;                // it has had no request yet
+  bool adopted = false;             // from another worker, which has counted it
 };
 
 // What the engine tells its worker, on the leading thread.
@@ -74,9 +90,10 @@ struct EngineEvents {
 
 class Engine {
  public:
-  // All references outlive the engine. `executor` is asked here what it can do.
+  // All references outlive the engine, and so does `handover` (null: there are no other workers).
+  // `executor` is asked here what it can do.
   Engine(const EngineOptions& options, std::vector<Listener>& listeners, Executor& executor,
-         SlotWriter slot, EngineEvents events);
+         SlotWriter slot, EngineEvents events, const Handover* handover = nullptr);
   ~Engine();
 
   EventLoop& loop() { return loop_; }
@@ -98,13 +115,14 @@ class Engine {
   void CompleteLater(Exchange& exchange);
   // Drained or stopped: no more turns.
   [[nodiscard]] bool finished() const {
-    return stopped_ || (draining_ && open_connections_ == abandoned_);
+    return stopped_ || (drain_begun_ && !emptying_ && open_connections_ == abandoned_);
   }
   // After the last turn; cuts what is left of the connections. If the application is still being
   // called, this is cut_short and does not return.
   void End();
 
-  // Closes the listeners, and finishes what is in flight.
+  // Finishes what is in flight, closes the listeners - at once, but when the server stops - and hands
+  // over the rest.
   void Drain() { draining_ = true; }
   // Finishes at once; connections are cut.
   void Stop() { stopped_ = true; }
@@ -114,13 +132,13 @@ class Engine {
 
  private:
   friend class Acceptor;
+  friend class Adopter;
   friend class Connection;
 
   // For acceptors.
   [[nodiscard]] bool may_accept() const;
-  // `ip`: of the peer; none for a Unix socket.
-  void Admit(UniqueFd socket, PeerAddress peer, const std::optional<IpAddress>& ip,
-             const ListenerAddress& listener);
+  [[nodiscard]] bool emptying() const { return emptying_; }
+  void Admit(Arrival arrival);
 
   // For connections.
   [[nodiscard]] bool may_keep_alive() const { return keeps_alive_ && !draining_; }
@@ -129,6 +147,8 @@ class Engine {
   void Abandoned();                       // one of them: what executes it does not end
   // Every place is taken by a call that does not end: nothing more is executed here.
   [[nodiscard]] bool lost() const { return abandoned_ >= capacity_; }
+  // False: it stays, as long as drain_grace_s allows.
+  [[nodiscard]] bool HandOver(int socket, const ListenerAddress& listener, bool fresh);
   void ContinueLater(Connection& connection);  // it has more to do, but it is the others' turn
   void Closed(Connection& connection);
   // Executor's thread: a client takes the response slower than it is produced.
@@ -144,7 +164,11 @@ class Engine {
   void RunTurn(Nanoseconds limit, WaitObserver* observer);
   Exchange* NextExchange();
   void PrepareTurn();
+  void LookAgain();
   void BeginDrain();
+  void TakeWhatWasAnnounced();
+  void EndEmptying();
+  void CloseListeners();
   void EndExecution(Connection& connection);
   void Notify(std::vector<Connection*>& list, Connection& connection);
   void TakeNotices();
@@ -159,6 +183,7 @@ class Engine {
   const bool keeps_alive_;
   SlotWriter slot_;
   const EngineEvents events_;
+  const Handover* const handover_;
 
   EventLoop loop_;
   DeadlineQueue idle_deadlines_;
@@ -167,9 +192,11 @@ class Engine {
   DeadlineQueue write_deadlines_;
   DeadlineQueue linger_deadlines_;
   DeadlineQueue drain_deadlines_;
+  DeadlineQueue stop_deadlines_;
   BufferPool buffers_;
 
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  std::unique_ptr<Adopter> adopter_;                      // null without handover_
   std::vector<std::unique_ptr<Connection>> connections_;  // open, closed in this turn, and free
   std::vector<Connection*> free_;
   std::vector<Connection*> closed_;  // in this turn: still on the call stack, perhaps
@@ -186,8 +213,11 @@ class Engine {
   std::uint64_t requests_done_ = 0;
   bool draining_ = false;
   bool drain_begun_ = false;
+  bool server_stops_ = false;  // known once the drain has begun
+  bool emptying_ = false;
   bool stopped_ = false;
   TimePoint last_heartbeat_;
+  TimePoint last_look_;
 
   // From other threads.
   std::mutex mutex_;

@@ -33,6 +33,8 @@ Result<ListenerAddress> ParseBind(const std::string& bind);
 struct Listener {
   ListenerAddress address;  // as bound: with the port that the kernel chose
   UniqueFd fd;              // non-blocking, close-on-exec
+  // Inherited from a service manager, who keeps it: what is queued at a stop waits there.
+  bool outlives_server = false;
 };
 
 // Binds and listens. A Unix path that a living server listens on is refused; a stale one is

@@ -27,6 +27,9 @@ inline constexpr int kScoreboardFd = 4;
 // A file in memory, of each zygote and worker its own, open for appending: there goes what is asked
 // for by kStackSignal, and with StacksWanted. The supervisor empties it before, and reads it after.
 inline constexpr int kStackFd = 5;
+// The two ends of the supervisor's Handover.
+inline constexpr int kHandoverSendingFd = 6;
+inline constexpr int kHandoverReceivingFd = 7;
 
 // SIGRTMIN + this number: faulthandler writes the Python stacks of all threads to kStackFd, whatever
 // the process is doing.
@@ -45,6 +48,7 @@ struct SettingsLoaded {
 
 struct ListenersOpened {
   std::vector<ListenerAddress> addresses;  // descriptors travel beside, in the same order
+  std::vector<bool> outlive_server;        // likewise; see Listener
 };
 
 // With --preload the application is imported; the zygote can fork workers.

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <utility>
@@ -13,6 +14,10 @@
 
 namespace gunid {
 namespace {
+
+// For clients whose connections are being established when the server stops.
+constexpr std::chrono::milliseconds kHandshakeTime(100);
+constexpr std::chrono::milliseconds kLookAtQueues(20);
 
 std::string Join(const std::vector<std::string>& words) {
   std::string joined;
@@ -227,6 +232,21 @@ void Generations::FailRollout(const BootFailure& failure) {
   Discard(std::move(failed->generation), failure);
 }
 
+void Generations::StopListening(bool quick) {
+  for (const Generation* generation :
+       {serving_.get(), rollout_ ? rollout_->generation.get() : nullptr}) {
+    if (generation == nullptr) continue;
+    generation->listeners.StopListening();
+    closing_.push_back(generation->listeners);
+  }
+  if (quick) {
+    for (const ListenerSet& listeners : closing_) listeners.ShutDown();
+    closing_.clear();
+  } else {
+    loop_.RunAfter(kHandshakeTime, [this] { ShutDownListeners(); });
+  }
+}
+
 void Generations::Stop() {
   stopped_ = true;
   const BootFailure why{exit_code::kOk, "the server is being stopped", ""};
@@ -237,8 +257,13 @@ void Generations::Stop() {
   if (!serving_) return;
   spawner_.Unregister(*serving_->zygote, why);
   serving_->zygote->KillAndWait();
-  serving_->listeners.ShutDown();
   serving_->listeners = {};
+}
+
+// The workers take what is queued, and end when there is nothing more to come.
+void Generations::ShutDownListeners() {
+  std::erase_if(closing_, [](const ListenerSet& listeners) { return listeners.ShutDownEmpty(); });
+  if (!closing_.empty()) loop_.RunAfter(kLookAtQueues, [this] { ShutDownListeners(); });
 }
 
 void Generations::Discard(std::unique_ptr<Generation> generation, const BootFailure& why) {
@@ -326,7 +351,8 @@ void Generations::ZygoteLoadedSettings(ZygoteHandle& zygote, const SettingsLoade
     rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kSettingsAccepted);
   }
   zygote.LimitBootTime(generation->settings.boot_timeout);
-  zygote.SendListeners({generation->listeners.addresses()}, generation->listeners.fds());
+  const ListenerSet& listeners = generation->listeners;
+  zygote.SendListeners({listeners.addresses(), listeners.inherited()}, listeners.fds());
 }
 
 void Generations::ZygoteBecameReady(ZygoteHandle& zygote) {

@@ -49,7 +49,10 @@ class Generations : private ZygoteObserver {
   void Settle();
   // Workers of that generation fail. False: it is not being rolled out (any more).
   bool Fail(int generation, const BootFailure& failure);
-  // For good: zygotes end, and new connections are refused wherever the sockets are still open.
+  // No new connections are taken any more, wherever the sockets are still open. Quick: and those that
+  // the kernel has queued are not answered. Before the workers are told to stop.
+  void StopListening(bool quick);
+  // For good: zygotes end.
   void Stop();
 
   [[nodiscard]] const Generation* serving() const { return serving_.get(); }
@@ -81,6 +84,7 @@ class Generations : private ZygoteObserver {
   void RestartZygoteLater();
   Status AcceptSettings(Generation& generation, const SettingsLoaded& loaded);
   [[nodiscard]] Status Apply(const Settings& settings) const;
+  void ShutDownListeners();
   void FailRollout(const BootFailure& failure);
   void Discard(std::unique_ptr<Generation> generation, const BootFailure& why);
   [[nodiscard]] Generation* GenerationOf(const ZygoteHandle& zygote) const;
@@ -99,6 +103,7 @@ class Generations : private ZygoteObserver {
   std::deque<std::unique_ptr<Generation>> kept_;  // the last one first
   EventLoop::TimerId settle_timer_ = 0;
   std::vector<std::unique_ptr<Generation>> discarded_;  // in this turn: perhaps inside their calls
+  std::vector<ListenerSet> closing_;  // when stopped: until they are all shut down
   int last_number_ = 0;
   Backoff zygote_backoff_;
   bool stopped_ = false;

@@ -1,16 +1,50 @@
 #include "supervisor/listener_set.h"
 
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
+#include <iterator>
+#include <limits>
 #include <optional>
 #include <string_view>
 #include <utility>
 
 namespace gunid {
+namespace {
+
+// The kernel drops segments of a handshake's beginning from now on: those connections that are
+// complete, or about to be, stay. A client sends the segment again and again; once the socket is
+// closed or shut down it is refused. False: the filter cannot be attached.
+bool DropNewConnections(int tcp_listener) {
+  constexpr std::uint32_t kFlagsOffset = 13;  // a socket's filter sees the TCP header first
+  constexpr std::uint32_t kSyn = 0x02;
+  constexpr std::uint32_t kAck = 0x10;
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kFlagsOffset),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, kSyn | kAck),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kSyn, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, std::numeric_limits<std::uint32_t>::max()),
+  };
+  const sock_fprog filter{std::size(program), program};
+  return setsockopt(tcp_listener, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0;
+}
+
+bool QueueIsEmpty(int tcp_listener) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (getsockopt(tcp_listener, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return true;
+  return info.tcpi_unacked == 0;  // of a listener: the length of its queue
+}
+
+}  // namespace
 
 class BoundListener {
  public:
@@ -18,13 +52,7 @@ class BoundListener {
       : wanted_(std::move(wanted)), listener_(std::move(listener)), inherited_(inherited) {
     if (HasPath()) stat(listener_.address.path.c_str(), &made_);
   }
-  ~BoundListener() {
-    struct stat now {};
-    if (!inherited_ && HasPath() && stat(listener_.address.path.c_str(), &now) == 0 &&
-        now.st_ino == made_.st_ino && now.st_dev == made_.st_dev) {
-      unlink(listener_.address.path.c_str());
-    }
-  }
+  ~BoundListener() { RemovePath(); }
   BoundListener(const BoundListener&) = delete;
   BoundListener& operator=(const BoundListener&) = delete;
 
@@ -33,16 +61,47 @@ class BoundListener {
   [[nodiscard]] const Listener& listener() const { return listener_; }
   [[nodiscard]] bool inherited() const { return inherited_; }
 
+  void StopListening() {
+    if (inherited_) return;
+    RemovePath();
+    // A Unix socket keeps its queue.
+    if (IsUnix() || !DropNewConnections(listener_.fd.get())) return ShutDown();
+    // Those that have connected, and sent nothing yet.
+    const int none = 0;
+    setsockopt(listener_.fd.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &none, sizeof none);
+  }
+  bool ShutDownEmpty() {
+    if (!inherited_ && !shut_down_ && QueueIsEmpty(listener_.fd.get())) ShutDown();
+    return inherited_ || shut_down_;
+  }
+  void ShutDown() {
+    if (inherited_) return;
+    shutdown(listener_.fd.get(), SHUT_RDWR);
+    shut_down_ = true;
+  }
+
  private:
+  [[nodiscard]] bool IsUnix() const {
+    return listener_.address.family == ListenerAddress::Family::kUnix;
+  }
   [[nodiscard]] bool HasPath() const {
-    return listener_.address.family == ListenerAddress::Family::kUnix &&
-           !listener_.address.path.starts_with('@');
+    return !inherited_ && IsUnix() && !listener_.address.path.starts_with('@') && !path_removed_;
+  }
+  void RemovePath() {
+    struct stat now {};
+    if (HasPath() && stat(listener_.address.path.c_str(), &now) == 0 &&
+        now.st_ino == made_.st_ino && now.st_dev == made_.st_dev) {
+      unlink(listener_.address.path.c_str());
+    }
+    path_removed_ = true;
   }
 
   ListenerAddress wanted_;
   Listener listener_;
   bool inherited_;
   struct stat made_ {};
+  bool path_removed_ = false;  // or was another's
+  bool shut_down_ = false;
 };
 
 namespace {
@@ -116,16 +175,30 @@ Result<ListenerSet> ListenerSet::Open(const Settings& settings, const ListenerSe
   return set;
 }
 
+void ListenerSet::StopListening() const {
+  for (const auto& bound : listeners_) bound->StopListening();
+}
+
+bool ListenerSet::ShutDownEmpty() const {
+  bool all = true;
+  for (const auto& bound : listeners_) all = bound->ShutDownEmpty() && all;
+  return all;
+}
+
 void ListenerSet::ShutDown() const {
-  for (const auto& bound : listeners_) {
-    if (!bound->inherited()) shutdown(bound->listener().fd.get(), SHUT_RDWR);
-  }
+  for (const auto& bound : listeners_) bound->ShutDown();
 }
 
 std::vector<ListenerAddress> ListenerSet::addresses() const {
   std::vector<ListenerAddress> addresses;
   for (const auto& bound : listeners_) addresses.push_back(bound->listener().address);
   return addresses;
+}
+
+std::vector<bool> ListenerSet::inherited() const {
+  std::vector<bool> inherited;
+  for (const auto& bound : listeners_) inherited.push_back(bound->inherited());
+  return inherited;
 }
 
 std::vector<int> ListenerSet::fds() const {

@@ -21,13 +21,21 @@ class ListenerSet {
   static Result<ListenerSet> Open(const Settings& settings, const ListenerSet& existing,
                                   const InheritedSockets& inherited = {});
 
-  // Refuses new connections, in whatever processes the sockets are still open: a worker that is
-  // busy in the application cannot close its own. Not on inherited sockets: connections wait there
-  // for the next server.
+  // Takes no new connection, in whatever processes the sockets are still open: a worker that is busy
+  // in the application cannot close its own. What the kernel has queued can still be accepted.
+  // Paths of Unix sockets are removed. A client of a TCP socket is left unanswered until ShutDownEmpty,
+  // and refused when it tries again (after 1 s).
+  void StopListening() const;
+  // After StopListening: refuses clients of those sockets whose queues are empty, and tells so
+  // whoever accepts (EINVAL). True: of all.
+  [[nodiscard]] bool ShutDownEmpty() const;
+  // At once; what is queued is reset.
+  // None of these touches inherited sockets: connections wait there for the next server.
   void ShutDown() const;
 
   [[nodiscard]] std::vector<ListenerAddress> addresses() const;  // as bound
   [[nodiscard]] std::vector<int> fds() const;
+  [[nodiscard]] std::vector<bool> inherited() const;
 
  private:
   std::vector<std::shared_ptr<BoundListener>> listeners_;

@@ -51,13 +51,16 @@ std::string StartDirectory() {
 Result<std::unique_ptr<Supervisor>> Supervisor::Create(SupervisorOptions options) {
   auto scoreboard = Scoreboard::Create(kSlots);
   if (!scoreboard) return scoreboard.error();
+  auto handover = Handover::Create();
+  if (!handover) return handover.error();
   // Workers are forked by a process that exits at once, and so become children of the nearest
   // subreaper.
   if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return Errno("prctl(PR_SET_CHILD_SUBREAPER)");
-  return std::unique_ptr<Supervisor>(new Supervisor(std::move(options), std::move(*scoreboard)));
+  return std::unique_ptr<Supervisor>(
+      new Supervisor(std::move(options), std::move(*scoreboard), std::move(*handover)));
 }
 
-Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard)
+Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard, Handover handover)
     : options_(std::move(options)),
       signals_(
           loop_,
@@ -66,6 +69,7 @@ Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard)
       reaper_(loop_),
       stacks_(loop_),
       scoreboard_(std::move(scoreboard)),
+      handover_(std::move(handover)),
       spawner_(loop_, reaper_, stacks_,
                {.forked =
                     [this](int id, int pid) {
@@ -82,7 +86,9 @@ Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard)
                     .directory = StartDirectory(),
                     .layers = options_.layers,
                     .signal_mask = signals_.original_mask(),
-                    .scoreboard_fd = scoreboard_.fd()},
+                    .scoreboard_fd = scoreboard_.fd(),
+                    .handover_sending_fd = handover_.sending_fd(),
+                    .handover_receiving_fd = handover_.receiving_fd()},
                    options_.inherited, *this),
       guard_(loop_, clock_, pool_, spawner_, scoreboard_, events_, statistics_),
       notifier_(loop_) {
@@ -157,6 +163,8 @@ void Supervisor::Stop(bool quick) {
   for (const CommandRow& row : kCommands) {
     if (row.job) jobs_.Fail(row.id, 503, kStopping);
   }
+  handover_.Close();  // before the workers drain: it tells them that there are no others
+  generations_.StopListening(quick);
   pool_.Shutdown(quick);
   generations_.Stop();
 }

@@ -15,6 +15,7 @@
 
 #include "base/event_loop.h"
 #include "base/signal_source.h"
+#include "ipc/handover.h"
 #include "supervisor/command.h"
 #include "supervisor/crash_log.h"
 #include "supervisor/event_log.h"
@@ -46,7 +47,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   void Post(Command command, std::function<void(CommandResult)> done) override;
 
  private:
-  Supervisor(SupervisorOptions options, Scoreboard scoreboard);
+  Supervisor(SupervisorOptions options, Scoreboard scoreboard, Handover handover);
 
   // Signals and commands.
   void OnSignal(int signal);
@@ -107,6 +108,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   Reaper reaper_;
   StackDump stacks_;
   Scoreboard scoreboard_;
+  Handover handover_;
   EventLog events_;
   CrashLog crashes_;
   Statistics statistics_;

@@ -34,7 +34,9 @@ Result<std::unique_ptr<ZygoteHandle>> ZygoteHandle::Start(EventLoop& loop, Reape
       .directory = program.directory,
       .fds = {{theirs.fd(), kSpawnSocketFd},
               {program.scoreboard_fd, kScoreboardFd},
-              {stack_file->fd(), kStackFd}},
+              {stack_file->fd(), kStackFd},
+              {program.handover_sending_fd, kHandoverSendingFd},
+              {program.handover_receiving_fd, kHandoverReceivingFd}},
       .signal_mask = program.signal_mask,
   };
   // The zygote lets it through when it has a handler: until then it would die of it.

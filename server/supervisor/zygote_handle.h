@@ -40,6 +40,8 @@ struct ZygoteProgram {
   std::vector<SettingsLayer> layers;
   sigset_t signal_mask{};
   int scoreboard_fd = -1;
+  int handover_sending_fd = -1;
+  int handover_receiving_fd = -1;
 };
 
 class ZygoteHandle : public EventHandler {

@@ -55,7 +55,8 @@ bool Worker::WaitForGo() {
 }
 
 int Worker::Serve(PyRef application) {
-  std::vector<int> inherited{options_.channel.fd()};
+  std::vector<int> inherited{options_.channel.fd(), options_.handover.sending_fd(),
+                             options_.handover.receiving_fd()};
   for (const Listener& listener : options_.listeners) inherited.push_back(listener.fd.get());
   DetachForkedChildren(std::move(inherited), RestoreDefaultSignals);
 
@@ -98,7 +99,7 @@ int Worker::Serve(PyRef application) {
         .cut_short = end_at_once,
     };
     Engine running(EngineOptionsFrom(settings), options_.listeners, *executor, options_.slot,
-                   events);
+                   events, &options_.handover);
     engine = &running;
     link.emplace(
         options_.channel,

@@ -8,6 +8,7 @@
 
 #include "config/settings.h"
 #include "engine/executor.h"
+#include "ipc/handover.h"
 #include "ipc/listeners.h"
 #include "ipc/message_socket.h"
 #include "ipc/scoreboard.h"
@@ -20,6 +21,7 @@ namespace gunid {
 struct WorkerOptions {
   Settings settings;
   std::vector<Listener> listeners;
+  Handover handover;
   SlotWriter slot;
   MessageSocket channel;  // to the supervisor
   PyRef application;      // preloaded, or empty

@@ -148,10 +148,11 @@ Status Zygote::ReceiveListeners() {
   auto message = Receive(&fds);
   if (!message) return message.error();
   const auto* opened = std::get_if<ListenersOpened>(&*message);
-  if (opened == nullptr || opened->addresses.size() != fds.size())
+  if (opened == nullptr || opened->addresses.size() != fds.size() ||
+      opened->outlive_server.size() != fds.size())
     return Error{"the zygote expected its listeners"};
   for (std::size_t i = 0; i < fds.size(); ++i) {
-    listeners_.push_back({opened->addresses[i], std::move(fds[i])});
+    listeners_.push_back({opened->addresses[i], std::move(fds[i]), opened->outlive_server[i]});
   }
   // Not before: the supervisor has made the log file, which this process may not be able to.
   if (settings_.check_config && account_) return {};  // it makes none
@@ -199,6 +200,7 @@ int Zygote::BecomeWorker(const ForkRequest& request, std::vector<UniqueFd> fds) 
   if (settings_.greenlets()) ReviveGreenlets();
   Worker worker({.settings = settings_,
                  .listeners = std::move(listeners_),
+                 .handover = std::move(handover_),
                  .slot = SlotWriter(scoreboard_.slot(request.slot)),
                  .channel = std::move(channel),
                  .application = std::move(application_)});

@@ -10,6 +10,7 @@
 
 #include "base/account.h"
 #include "config/settings.h"
+#include "ipc/handover.h"
 #include "ipc/message_socket.h"
 #include "ipc/scoreboard.h"
 #include "ipc/spawn_protocol.h"
@@ -19,9 +20,11 @@ namespace gunid {
 
 class Zygote {
  public:
-  // `socket` and `scoreboard` come from the supervisor by exec.
-  Zygote(MessageSocket socket, Scoreboard scoreboard)
-      : socket_(std::move(socket)), scoreboard_(std::move(scoreboard)) {}
+  // All come from the supervisor by exec.
+  Zygote(MessageSocket socket, Scoreboard scoreboard, Handover handover)
+      : socket_(std::move(socket)),
+        scoreboard_(std::move(scoreboard)),
+        handover_(std::move(handover)) {}
 
   // Runs until the supervisor is done with it; returns the exit code. In a forked worker it returns
   // when the worker has ended.
@@ -39,6 +42,7 @@ class Zygote {
 
   MessageSocket socket_;
   Scoreboard scoreboard_;
+  Handover handover_;
   Settings settings_;
   std::optional<Account> account_;  // that it has become
   std::vector<Listener> listeners_;

@@ -289,7 +289,8 @@ class EngineTest : public testing::Test {
                                        SlotWriter(scoreboard_->slot(0)),
                                        EngineEvents{.request_done = on_request_done_,
                                                     .accepting_stopped = on_accepting_stopped_,
-                                                    .cut_short = [this] { cut_short_ = true; }});
+                                                    .cut_short = [this] { cut_short_ = true; }},
+                                       handover_ ? &*handover_ : nullptr);
     thread_ = std::thread([this] { executor_->Run(*engine_); });
     return result;
   }
@@ -308,6 +309,7 @@ class EngineTest : public testing::Test {
   EngineOptions options_{.drain_grace_s = 0.05};
   std::vector<Listener> listeners_;
   std::vector<Listener> engine_listeners_;
+  std::optional<Handover> handover_;
   std::optional<Scoreboard> scoreboard_;
   std::unique_ptr<FakeExecutor> executor_;
   std::function<void(std::uint64_t)> on_request_done_;

@@ -41,8 +41,10 @@ TEST(SpawnProtocol, CarriesListenersOpened) {
   const ListenersOpened sent{
       {{.family = ListenerAddress::Family::kIpv4, .host = "127.0.0.1", .port = 80},
        {.family = ListenerAddress::Family::kIpv6, .host = "::1", .port = 8000},
-       {.family = ListenerAddress::Family::kUnix, .path = "/run/app.sock"}}};
+       {.family = ListenerAddress::Family::kUnix, .path = "/run/app.sock"}},
+      {false, true, false}};
   EXPECT_EQ(ThereAndBack(sent).addresses, sent.addresses);
+  EXPECT_EQ(ThereAndBack(sent).outlive_server, sent.outlive_server);
 }
 
 TEST(SpawnProtocol, CarriesBootFailure) {

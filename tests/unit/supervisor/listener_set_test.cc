@@ -1,6 +1,8 @@
 #include "supervisor/listener_set.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -63,6 +65,55 @@ TEST_F(ListenerSetTest, ShutDownRefusesConnectionsAlsoWhereTheSocketIsStillOpen)
   (directory / "a").string().copy(address.sun_path, sizeof address.sun_path - 1);
   EXPECT_EQ(connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), -1);
   EXPECT_EQ(errno, ECONNREFUSED);
+}
+
+TEST_F(ListenerSetTest, StopListeningKeepsTheQueueOfAUnixSocket) {
+  auto set = ListenerSet::Open(Binding({Unix("a")}), {});
+  ASSERT_TRUE(set.ok());
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  (directory / "a").string().copy(address.sun_path, sizeof address.sun_path - 1);
+  const UniqueFd queued(socket(AF_UNIX, SOCK_STREAM, 0));
+  ASSERT_EQ(connect(queued.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  const int worker = set->fds()[0];
+  set->StopListening();
+  EXPECT_FALSE(std::filesystem::exists(directory / "a"));
+  EXPECT_TRUE(set->ShutDownEmpty());
+  EXPECT_TRUE(UniqueFd(accept(worker, nullptr, nullptr)));
+  EXPECT_EQ(accept(worker, nullptr, nullptr), -1);
+}
+
+TEST_F(ListenerSetTest, StopListeningKeepsTheQueueOfATcpSocketAndTakesNoMore) {
+  auto set = ListenerSet::Open(Binding({"127.0.0.1:0"}), {});
+  ASSERT_TRUE(set.ok());
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(set->addresses()[0].port));
+  const auto* name = reinterpret_cast<const sockaddr*>(&address);
+  const UniqueFd queued(socket(AF_INET, SOCK_STREAM, 0));
+  ASSERT_EQ(connect(queued.get(), name, sizeof address), 0);
+  set->StopListening();
+  const UniqueFd late(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+  EXPECT_EQ(connect(late.get(), name, sizeof address), -1);
+  EXPECT_EQ(errno, EINPROGRESS);
+  EXPECT_FALSE(set->ShutDownEmpty());
+
+  const int worker = set->fds()[0];
+  const UniqueFd accepted(accept(worker, nullptr, nullptr));
+  ASSERT_TRUE(accepted);
+  EXPECT_TRUE(set->ShutDownEmpty());
+  EXPECT_EQ(accept(worker, nullptr, nullptr), -1);
+  EXPECT_EQ(errno, EINVAL);
+  ASSERT_EQ(send(accepted.get(), "x", 1, MSG_NOSIGNAL), 1);  // it lives on
+  char byte = 0;
+  EXPECT_EQ(recv(queued.get(), &byte, 1, 0), 1);
+  pollfd refused{late.get(), POLLOUT, 0};
+  ASSERT_EQ(poll(&refused, 1, 20'000), 1);
+  int error = 0;
+  socklen_t size = sizeof error;
+  getsockopt(late.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+  EXPECT_EQ(error, ECONNREFUSED);
 }
 
 TEST_F(ListenerSetTest, DoesNotRemoveAPathThatAnotherHasTaken) {

@@ -29,8 +29,11 @@ class Recorder : public ZygoteObserver {
 class ZygoteHandleTest : public testing::Test {
  protected:
   Result<std::unique_ptr<ZygoteHandle>> Start(const std::string& program) {
-    ZygoteProgram start{
-        .path = program, .signal_mask = signals.original_mask(), .scoreboard_fd = 0};
+    ZygoteProgram start{.path = program,
+                        .signal_mask = signals.original_mask(),
+                        .scoreboard_fd = 0,
+                        .handover_sending_fd = 0,
+                        .handover_receiving_fd = 0};
     return ZygoteHandle::Start(loop, reaper, stacks, recorder, start, 1);
   }
   // The path of a program.
