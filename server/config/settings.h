@@ -27,7 +27,6 @@ struct Settings {
   std::int64_t max_requests = 0;
   std::int64_t max_requests_jitter = 0;
   double max_worker_lifetime = 0;      // seconds after which a worker is replaced; 0: never
-  std::int64_t max_worker_memory = 0;  // bytes (PSS) beyond which a worker is replaced; 0: no limit
   double timeout = 30;                 // seconds for one request; 0: no limit
   double slow_request = 0;       // seconds after which a request is logged with its stack; 0: never
   double graceful_timeout = 30;  // seconds a worker may take to finish its requests
@@ -76,7 +75,6 @@ struct Settings {
   std::string venv;  // virtual environment; "" for $VIRTUAL_ENV, or none
   std::string pidfile;
   bool daemon = false;
-  bool enable_stdio_inheritance = false;  // of a daemon: keeps standard output and error
   std::string user;         // of zygotes and workers: a name or number; "" for the supervisor's
   std::string group;        // likewise
   bool initgroups = false;  // with the supplementary groups of the user
@@ -100,6 +98,8 @@ struct Settings {
   [[nodiscard]] bool threaded() const {
     return !greenlets() && (worker_class == "gthread" || threads > 1);
   }
+  // Who develops does not wait for it.
+  [[nodiscard]] double settle_time() const { return reload ? 0 : reload_settle; }
   // "sync", "gthread" or "gevent".
   [[nodiscard]] std::string_view worker_kind() const {
     return greenlets() ? "gevent" : threaded() ? "gthread" : "sync";

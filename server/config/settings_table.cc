@@ -29,6 +29,12 @@ Status CheckNetworks(const std::string& list) {
   return networks ? Status() : networks.error();
 }
 
+Status CheckRequestPath(const std::string& path) {
+  const auto forbidden = [](unsigned char byte) { return byte <= ' ' || byte >= 0x7F; };
+  if (path.empty() || (path.starts_with('/') && std::ranges::none_of(path, forbidden))) return {};
+  return Error{"expected a path that begins with '/', as it stands in a request"};
+}
+
 constexpr SettingRow kRows[] = {
     {.name = "wsgi_app",
      .flags = "APP",
@@ -146,14 +152,6 @@ constexpr SettingRow kRows[] = {
      .value_name = "SECONDS",
      .group = kWorkers,
      .help = "Time after which a worker is replaced; 0 for never"},
-    {.name = "max_worker_memory",
-     .flags = "--max-worker-memory",
-     .field = &Settings::max_worker_memory,
-     .max = kMaxBytes,
-     .value_name = "BYTES",
-     .group = kWorkers,
-     .help = "Memory (PSS) beyond which a worker is replaced; at 1.25 times of it the worker is "
-             "stopped at once; 0 for no limit"},
 
     {.name = "reload_surge",
      .flags = "--reload-surge",
@@ -173,6 +171,7 @@ constexpr SettingRow kRows[] = {
     {.name = "health_check",
      .flags = "--health-check",
      .field = &Settings::health_check,
+     .check = CheckRequestPath,
      .value_name = "PATH",
      .group = kReload,
      .help = "Path that a new worker must answer with a status of 2xx or 3xx before it serves"},
@@ -387,12 +386,6 @@ constexpr SettingRow kRows[] = {
      .applies = Applies::kRestart,
      .group = kProcess,
      .help = "Go into the background once the server serves"},
-    {.name = "enable_stdio_inheritance",
-     .flags = "-R,--enable-stdio-inheritance",
-     .field = &Settings::enable_stdio_inheritance,
-     .applies = Applies::kRestart,
-     .group = kProcess,
-     .help = "Keep standard output and error in the background"},
     {.name = "user",
      .flags = "-u,--user",
      .field = &Settings::user,
@@ -455,13 +448,14 @@ constexpr std::string_view kUnsupported[] = {
     "ca_certs", "capture_output", "cert_reqs", "certfile", "ciphers", "control_socket_disable",
     "control_socket_mode", "default_proc_name", "dirty_apps", "dirty_graceful_timeout",
     "dirty_threads", "dirty_timeout", "dirty_workers", "disable_redirect_access_to_syslog",
-    "do_handshake_on_connect", "dogstatsd_tags", "enable_backlog_metric", "http2_cleartext",
-    "http2_initial_window_size", "http2_max_concurrent_streams", "http2_max_frame_size",
-    "http2_max_header_list_size", "http_parser", "http_protocols", "keyfile", "logconfig",
-    "logconfig_dict", "logconfig_json", "logger_class", "paste", "print_config", "protocol",
-    "raw_paste_global_conf", "reuse_port", "root_path", "spew", "ssl_version", "statsd_host",
-    "statsd_prefix", "suppress_ragged_eofs", "syslog", "syslog_addr", "syslog_facility",
-    "syslog_prefix", "tmp_upload_dir", "uwsgi_allow_ips", "worker_tmp_dir",
+    "do_handshake_on_connect", "dogstatsd_tags", "enable_backlog_metric",
+    "enable_stdio_inheritance", "http2_cleartext", "http2_initial_window_size",
+    "http2_max_concurrent_streams", "http2_max_frame_size", "http2_max_header_list_size",
+    "http_parser", "http_protocols", "keyfile", "logconfig", "logconfig_dict", "logconfig_json",
+    "logger_class", "paste", "print_config", "protocol", "raw_paste_global_conf", "reuse_port",
+    "root_path", "spew", "ssl_version", "statsd_host", "statsd_prefix", "suppress_ragged_eofs",
+    "syslog", "syslog_addr", "syslog_facility", "syslog_prefix", "tmp_upload_dir",
+    "uwsgi_allow_ips", "worker_tmp_dir",
     // server hooks
     "child_exit", "dirty_post_fork", "dirty_worker_exit", "dirty_worker_init", "nworkers_changed",
     "on_dirty_starting", "on_exit", "on_reload", "on_starting", "post_fork", "post_request",

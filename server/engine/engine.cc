@@ -51,7 +51,31 @@ Engine::~Engine() {
 }
 
 void Engine::Begin() {
+  if (!options_.health_check.empty()) return CheckHealth();
   if (events_.started) events_.started();
+}
+
+void Engine::CheckHealth() {
+  checking_health_ = true;
+  health_check_.emplace(loop_, options_.health_check,
+                        [this](const Status& status) { HealthChecked(status); });
+  Result<UniqueFd> served = health_check_->Start();
+  if (!served) return HealthChecked(served.error());
+  Admit({.socket = std::move(*served),
+         .peer = {},
+         .ip = std::nullopt,
+         .listener = listeners_.front().address});
+}
+
+void Engine::HealthChecked(const Status& status) {
+  checking_health_ = false;
+  if (draining_ || stopped_) return;  // told to go before it could serve
+  if (status) {
+    if (events_.started) events_.started();
+    return;
+  }
+  if (events_.health_check_failed) events_.health_check_failed(status.error());
+  Stop();
 }
 
 void Engine::End() {
@@ -173,7 +197,7 @@ void Engine::Heartbeat() {
 
 bool Engine::may_accept() const {
   const int places_taken = in_flight_ + static_cast<int>(waiting_.size()) + expected_;
-  return (!draining_ || emptying_) && !stopped_ && places_taken < capacity_ &&
+  return (!draining_ || emptying_) && !stopped_ && !checking_health_ && places_taken < capacity_ &&
          executor_.may_start() && open_connections_ < options_.max_connections;
 }
 
@@ -247,8 +271,10 @@ void Engine::CompleteLater(Exchange& exchange) {
 void Engine::EndExecution(Connection& connection) {
   --in_flight_;
   connection.EndExecution();
-  ++requests_done_;
-  if (events_.request_done) events_.request_done(requests_done_);
+  if (!checking_health_) {
+    ++requests_done_;
+    if (events_.request_done) events_.request_done(requests_done_);
+  }
   connection.Proceed();
 }
 

@@ -25,6 +25,7 @@
 #include "engine/deadline_queue.h"
 #include "engine/exchange.h"
 #include "engine/executor.h"
+#include "engine/health_check.h"
 #include "engine/input_buffer.h"
 #include "http/forwarded_headers.h"
 #include "http/proxy_header.h"
@@ -59,6 +60,8 @@ struct EngineOptions {
   double drain_grace_s = 1;
   // Likewise when the server stops, for one that has had an answer.
   double stop_grace_s = 0.25;
+  // Must be answered with 2xx or 3xx before the engine has started; "": nothing must.
+  std::string health_check;
 
   // Bytes per second. Slower clients are attackers, or lost.
   static constexpr double kLeastRate = 500;
@@ -76,8 +79,10 @@ struct Arrival {
 
 // What the engine tells its worker, on the leading thread.
 struct EngineEvents {
-  // The executor runs and connections are about to be accepted.
+  // The executor runs, the health check was answered, and connections are about to be accepted.
   std::function<void()> started;
+  // Instead of `started`. The engine stops after it.
+  std::function<void(const Error&)> health_check_failed;
   // After each request, with the number of requests that have been completed (for max_requests).
   std::function<void(std::uint64_t)> request_done;
   // A drain has begun and this process has no listening socket any more.
@@ -161,6 +166,8 @@ class Engine {
   void ExpectNoMore(std::uint64_t moment);
   void EndMoment();
 
+  void CheckHealth();
+  void HealthChecked(const Status& status);
   void RunTurn(Nanoseconds limit, WaitObserver* observer);
   Exchange* NextExchange();
   void PrepareTurn();
@@ -194,6 +201,8 @@ class Engine {
   DeadlineQueue drain_deadlines_;
   DeadlineQueue stop_deadlines_;
   BufferPool buffers_;
+  std::optional<HealthCheck> health_check_;
+  bool checking_health_ = false;  // its request is the only one
 
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   std::unique_ptr<Adopter> adopter_;                      // null without handover_

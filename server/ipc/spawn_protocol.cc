@@ -26,6 +26,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RecycleWanted, reason)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorkerReady, stack_thread)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(CancelRequest, serial)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(AbandonRequest, serial)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FilesLoaded, files)
 
 namespace {
 
@@ -48,7 +49,8 @@ constexpr std::array<std::string_view, std::variant_size_v<Message>> kTypes = {"
                                                                                "cancel_request",
                                                                                "abandon_request",
                                                                                "stacks_wanted",
-                                                                               "stacks_written"};
+                                                                               "stacks_written",
+                                                                               "files_loaded"};
 
 template <std::size_t index>
 bool ReadAlternative(std::string_view type, const Json& json, std::optional<Message>& message) {
@@ -97,6 +99,21 @@ Result<Message> DecodeMessage(const std::string& bytes) {
   } catch (const Json::exception& exception) {
     return Error{std::string("a message of another process is malformed: ") + exception.what()};
   }
+}
+
+std::vector<FilesLoaded> SplitIntoPackets(const std::vector<std::string>& files) {
+  constexpr std::size_t kBytes = 16 * 1024;  // JSON makes at most six of one
+  std::vector<FilesLoaded> packets;
+  std::size_t room = 0;
+  for (const std::string& file : files) {
+    if (packets.empty() || file.size() >= room) {
+      packets.emplace_back();
+      room = kBytes;
+    }
+    room -= std::min(room, file.size() + 1);
+    packets.back().files.push_back(file);
+  }
+  return packets;
 }
 
 std::string CutToFit(std::string text, std::size_t size) {

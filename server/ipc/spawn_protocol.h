@@ -2,11 +2,11 @@
 // (ipc/message_socket.h).
 //
 //   supervisor -> zygote   LoadRequest (first), ListenersOpened, ForkRequest...; EOF: exit
-//   zygote -> supervisor   SettingsLoaded, ZygoteReady, Forked..., or BootFailure and exit
+//   zygote -> supervisor   SettingsLoaded, ZygoteReady, Forked..., or BootFailure and exit; FilesLoaded
 //   supervisor -> worker   Go, once the worker is its child; CancelRequest, AbandonRequest,
 //                          StacksWanted; EOF: the supervisor is dead, exit
 //   worker -> supervisor   WorkerReady or BootFailure; RecycleWanted; AcceptingStopped;
-//                          StacksWritten
+//                          StacksWritten; FilesLoaded
 #pragma once
 
 #include <cstdint>
@@ -107,9 +107,17 @@ struct RecycleWanted {
 // connection reaches it.
 struct AcceptingStopped {};
 
-using Message = std::variant<LoadRequest, SettingsLoaded, ListenersOpened, ZygoteReady, BootFailure,
-                             ForkRequest, Forked, Go, WorkerReady, RecycleWanted, AcceptingStopped,
-                             CancelRequest, AbandonRequest, StacksWanted, StacksWritten>;
+// Only with --reload: files of modules that were loaded since the last one, or before a BootFailure.
+struct FilesLoaded {
+  std::vector<std::string> files;
+};
+// As many as a packet each bears.
+std::vector<FilesLoaded> SplitIntoPackets(const std::vector<std::string>& files);
+
+using Message =
+    std::variant<LoadRequest, SettingsLoaded, ListenersOpened, ZygoteReady, BootFailure,
+                 ForkRequest, Forked, Go, WorkerReady, RecycleWanted, AcceptingStopped,
+                 CancelRequest, AbandonRequest, StacksWanted, StacksWritten, FilesLoaded>;
 
 std::string EncodeMessage(const Message& message);
 Result<Message> DecodeMessage(const std::string& bytes);

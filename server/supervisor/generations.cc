@@ -135,7 +135,7 @@ void Generations::Replaced() {
   // One that has served before has proven itself.
   const bool settles = !first && rollout_->kind == RolloutKind::kLoad;
   const double settle_s =
-      settles && !serving_->settings.reload ? serving_->settings.reload_settle : 0;
+      settles ? serving_->settings.settle_time() : 0;
   if (settle_s <= 0) return Finish();
   settle_timer_ = loop_.RunAfter(FromSeconds(settle_s), [this] { Finish(); });
 }
@@ -383,6 +383,10 @@ void Generations::ZygoteFailed(ZygoteHandle& zygote, const BootFailure& failure)
   LogBootFailure("Zygote lost, starting another", failure);
   observer_.ZygoteLost(failure);
   RestartZygoteLater();
+}
+
+void Generations::ZygoteLoadedFiles(const FilesLoaded& loaded) {
+  observer_.FilesWereLoaded(loaded);
 }
 
 void Generations::ZygoteForked(ZygoteHandle& /*zygote*/, const Forked& forked) {

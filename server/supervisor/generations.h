@@ -33,6 +33,8 @@ class GenerationsObserver {
   virtual void RolloutFinished(RolloutKind kind) = 0;
   // The serving generation cannot fork workers for the moment; those it has serve on.
   virtual void ZygoteLost(const BootFailure& failure) = 0;
+  // While the application was preloaded, with --reload.
+  virtual void FilesWereLoaded(const FilesLoaded& loaded) = 0;
 };
 
 class Generations : private ZygoteObserver {
@@ -70,6 +72,7 @@ class Generations : private ZygoteObserver {
   void ZygoteLoadedSettings(ZygoteHandle& zygote, const SettingsLoaded& loaded) override;
   void ZygoteBecameReady(ZygoteHandle& zygote) override;
   void ZygoteFailed(ZygoteHandle& zygote, const BootFailure& failure) override;
+  void ZygoteLoadedFiles(const FilesLoaded& loaded) override;
   void ZygoteForked(ZygoteHandle& zygote, const Forked& forked) override;
 
   void RollBackTo(RolloutKind kind);

@@ -91,6 +91,7 @@ Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard, Handove
                     .handover_receiving_fd = handover_.receiving_fd()},
                    options_.inherited, *this),
       guard_(loop_, clock_, pool_, spawner_, scoreboard_, events_, statistics_),
+      files_(loop_, [this](const std::string& path) { OnFileChanged(path); }),
       notifier_(loop_) {
   facts_.started = clock_.Now();
   facts_.started_at = std::time(nullptr);
@@ -343,6 +344,7 @@ Status Supervisor::FirstSettingsLoaded(const Settings& settings) {
   spdlog::info("Using worker: {}", settings.worker_kind());
   pool_.SetWanted(static_cast<int>(settings.workers));
   guard_.SetThresholds({settings.slow_request, settings.timeout});
+  files_.Configure(settings);
   return {};
 }
 
@@ -354,10 +356,12 @@ void Supervisor::GenerationServes() {
   const Settings& settings = generations_.serving()->settings;
   pool_.SetWanted(scaled_.value_or(static_cast<int>(settings.workers)));
   guard_.SetThresholds({settings.slow_request, settings.timeout});
+  files_.Configure(settings);
 }
 
 void Supervisor::RolloutFailed(RolloutKind kind, const BootFailure& failure) {
   facts_.last_error = failure.message;
+  files_.AddFiles(FilesInTraceback(failure.traceback));
   if (generations_.serving() == nullptr) {
     exit_code_ = failure.exit_code;
     stopping_ = true;
@@ -397,6 +401,16 @@ void Supervisor::ZygoteLost(const BootFailure& failure) {
   FailJobs(failure);
 }
 
+void Supervisor::FilesWereLoaded(const FilesLoaded& loaded) {
+  files_.AddFiles(loaded.files);
+}
+
+void Supervisor::OnFileChanged(const std::string& path) {
+  if (stopping_) return;
+  spdlog::info("File changed: {}; reloading", path);
+  Reload();
+}
+
 // Workers
 
 void Supervisor::OnWorkerMessage(int worker_id, const Message& message) {
@@ -409,6 +423,8 @@ void Supervisor::OnWorkerMessage(int worker_id, const Message& message) {
   } else if (const auto* wanted = std::get_if<RecycleWanted>(&message)) {
     spdlog::info("Worker {} is to be replaced; reason: {}", worker_id, wanted->reason);
     pool_.Recycle(worker_id, StopReason::kMaxRequests);
+  } else if (const auto* loaded = std::get_if<FilesLoaded>(&message)) {
+    FilesWereLoaded(*loaded);
   }
 }
 

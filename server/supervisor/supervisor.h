@@ -19,6 +19,7 @@
 #include "supervisor/command.h"
 #include "supervisor/crash_log.h"
 #include "supervisor/event_log.h"
+#include "supervisor/file_watch.h"
 #include "supervisor/generations.h"
 #include "supervisor/jobs.h"
 #include "supervisor/pid_file.h"
@@ -78,6 +79,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   void RolloutFailed(RolloutKind kind, const BootFailure& failure) override;
   void RolloutFinished(RolloutKind kind) override;
   void ZygoteLost(const BootFailure& failure) override;
+  void FilesWereLoaded(const FilesLoaded& loaded) override;
 
   // PoolObserver
   void WorkerBecameReady(const WorkerHandle& worker) override;
@@ -87,6 +89,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   void WorkerGone(const WorkerHandle& worker, const std::string& exit) override;
 
   void KeepCrash(const WorkerHandle& worker, const std::string& message, const std::string& detail);
+  void OnFileChanged(const std::string& path);
   void OnWorkerMessage(int worker_id, const Message& message);
   void FailJobs(const BootFailure& failure);
   void OnBootFailure(int generation, const BootFailure& failure);
@@ -116,10 +119,11 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   WorkerPool pool_;
   Generations generations_;
   RequestGuard guard_;
+  FileWatch files_;
   PidFile pid_file_;
   ServiceNotifier notifier_;
 
-  bool reload_wanted_ = false;  // by SIGHUP; starts when nothing else replaces workers
+  bool reload_wanted_ = false;  // by SIGHUP or FileWatch; starts when nothing else replaces workers
   std::optional<int> scaled_;   // by command or signal; overrides the settings' workers
 
   Jobs jobs_{clock_};

@@ -39,7 +39,7 @@ void WorkerPool::SetLimits(const Settings& settings) {
   graceful_timeout_s_ = settings.graceful_timeout;
   lifetime_s_ = settings.max_worker_lifetime;
   reload_surge_ = static_cast<int>(settings.reload_surge);
-  reload_settle_s_ = settings.reload ? 0 : settings.reload_settle;
+  reload_settle_s_ = settings.settle_time();
 }
 
 void WorkerPool::SetWanted(int wanted) {

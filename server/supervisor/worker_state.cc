@@ -163,8 +163,6 @@ std::string_view StopReasonName(StopReason reason) {
       return "max_requests";
     case StopReason::kLifetime:
       return "lifetime";
-    case StopReason::kMemory:
-      return "memory";
     case StopReason::kScaleDown:
       return "scale_down";
     case StopReason::kReload:

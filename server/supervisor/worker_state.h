@@ -65,7 +65,6 @@ enum class StopReason : std::uint8_t {
   kNone,
   kMaxRequests,
   kLifetime,
-  kMemory,
   kScaleDown,
   kReload,
   kRollback,

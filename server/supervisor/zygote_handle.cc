@@ -153,6 +153,8 @@ void ZygoteHandle::Handle(const Message& message) {
     loop_.Cancel(fork_timer_);
     if (--forks_under_way_ > 0) LimitForkTime();
     observer_.ZygoteForked(*this, *forked);
+  } else if (const auto* files = std::get_if<FilesLoaded>(&message)) {
+    observer_.ZygoteLoadedFiles(*files);
   }
 }
 

@@ -30,6 +30,7 @@ class ZygoteObserver {
   virtual void ZygoteBecameReady(ZygoteHandle& zygote) = 0;
   // It said so, died, or was too slow: it forks no more. Called once.
   virtual void ZygoteFailed(ZygoteHandle& zygote, const BootFailure& failure) = 0;
+  virtual void ZygoteLoadedFiles(const FilesLoaded& loaded) = 0;
   virtual void ZygoteForked(ZygoteHandle& zygote, const struct Forked& forked) = 0;
 };
 

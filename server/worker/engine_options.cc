@@ -103,6 +103,7 @@ EngineOptions EngineOptionsFrom(const Settings& settings) {
       .body_s = settings.body_timeout,
       .write_s = settings.send_timeout,
       .response_buffer_limit = static_cast<std::uint64_t>(settings.limit_response_buffer),
+      .health_check = settings.health_check,
   };
 }
 

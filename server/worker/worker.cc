@@ -22,6 +22,7 @@
 #include "python/gil.h"
 #include "python/interpreter.h"
 #include "worker/engine_options.h"
+#include "worker/loaded_files_report.h"
 #include "worker/supervisor_link.h"
 #include "worker/worker_signals.h"
 
@@ -70,10 +71,15 @@ int Worker::Serve(PyRef application) {
 
   if (!application) {
     auto loaded = LoadApp(options_.settings.wsgi_app);
-    if (!loaded) return FailToBoot(loaded.error());
+    if (!loaded) {
+      if (options_.settings.reload) LoadedFilesReport(options_.channel).Send();
+      return FailToBoot(loaded.error());
+    }
     application = std::move(*loaded);
   }
   const Settings& settings = options_.settings;
+  std::optional<LoadedFilesReport> loaded_files;
+  if (settings.reload) loaded_files.emplace(options_.channel).Send();
   WsgiOptions wsgi{.multithread = settings.threaded() || settings.greenlets(),
                    .sendfile = settings.sendfile,
                    .write_timeout_s = settings.send_timeout,
@@ -91,6 +97,7 @@ int Worker::Serve(PyRef application) {
     };
     const EngineEvents events{
         .started = [&] { link->Send(WorkerReady{link->listener_id()}); },
+        .health_check_failed = [this](const Error& error) { FailToBoot(error); },
         .request_done =
             [&, limit = RequestLimit()](std::uint64_t count) {
               if (count == limit) link->Send(RecycleWanted{"max_requests"});
@@ -108,12 +115,14 @@ int Worker::Serve(PyRef application) {
             .write_stacks = [&] { executor->WriteStacks([&] { link->Send(StacksWritten{}); }); },
             .abandon = [&](std::uint64_t serial) { running.Abandon(serial); },
         });
+    if (loaded_files) loaded_files->Start();
     signals.Attach(running.loop());
     executor->Run(running);
     if (stopped) end_at_once();
     {
       const GilReleased released;  // the link may wait for it, to cancel a request
       link.reset();
+      loaded_files.reset();
     }
     signals.Detach();
   }

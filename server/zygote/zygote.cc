@@ -21,20 +21,13 @@
 #include "python/executor_greenlets.h"
 #include "python/interpreter.h"
 #include "python/monkey_patch.h"
+#include "python/preload_report.h"
+#include "worker/loaded_files_report.h"
 #include "worker/worker.h"
 #include "zygote/double_fork.h"
 
 namespace gunid {
 namespace {
-
-int ThreadCount() {
-  int count = 0;
-  std::error_code ignored;
-  for ([[maybe_unused]] const auto& thread :
-       std::filesystem::directory_iterator("/proc/self/task", ignored))
-    ++count;
-  return count;
-}
 
 // gevent's hub, if the application or the configuration file starts it, has its part of the stack
 // from that depth on. In the workers it shares the stack with their own frames, which lie where
@@ -162,16 +155,13 @@ Status Zygote::ReceiveListeners() {
 // The application is imported here, once, and its memory is shared by all workers.
 Status Zygote::Preload() {
   DisableGarbageCollection();
+  PreloadReport report;
   auto application = LoadApp(settings_.wsgi_app);
+  if (settings_.reload) LoadedFilesReport(socket_).Send();
   if (!application) return application.error();
   application_ = std::move(*application);
+  for (const std::string& line : report.Finish()) spdlog::warn("{}", line);
   FreezeGarbageCollection();
-  if (const int threads = ThreadCount(); threads > 1) {
-    spdlog::warn(
-        "The application started {} thread(s) while it was preloaded: they will not run in the "
-        "workers",
-        threads - 1);
-  }
   return {};
 }
 

@@ -287,7 +287,9 @@ class EngineTest : public testing::Test {
     }
     engine_ = std::make_unique<Engine>(options_, engine_listeners_, *executor_,
                                        SlotWriter(scoreboard_->slot(0)),
-                                       EngineEvents{.request_done = on_request_done_,
+                                       EngineEvents{.started = on_started_,
+                                                    .health_check_failed = on_health_check_failed_,
+                                                    .request_done = on_request_done_,
                                                     .accepting_stopped = on_accepting_stopped_,
                                                     .cut_short = [this] { cut_short_ = true; }},
                                        handover_ ? &*handover_ : nullptr);
@@ -312,6 +314,8 @@ class EngineTest : public testing::Test {
   std::optional<Handover> handover_;
   std::optional<Scoreboard> scoreboard_;
   std::unique_ptr<FakeExecutor> executor_;
+  std::function<void()> on_started_;
+  std::function<void(const Error&)> on_health_check_failed_;
   std::function<void(std::uint64_t)> on_request_done_;
   std::function<void()> on_accepting_stopped_;
   // A test in which this happens has to let the calls end: the threads are joined.

@@ -54,6 +54,20 @@ TEST(SpawnProtocol, CarriesBootFailure) {
   EXPECT_EQ(message.traceback, "Traceback:\n  Bücher\t\x01");
 }
 
+TEST(SpawnProtocol, CarriesLoadedFilesInPacketsThatFit) {
+  EXPECT_TRUE(SplitIntoPackets({}).empty());
+  std::vector<std::string> files;
+  for (int i = 0; i < 1000; ++i)
+    files.push_back("/srv/\x01" + std::string(100, '"') + std::to_string(i));
+  files.push_back(std::string(20'000, 'x'));
+  std::vector<std::string> arrived;
+  for (const FilesLoaded& packet : SplitIntoPackets(files)) {
+    EXPECT_LE(EncodeMessage(packet).size(), MessageSocket::kMaxBytes);
+    for (const std::string& file : ThereAndBack(packet).files) arrived.push_back(file);
+  }
+  EXPECT_EQ(arrived, files);
+}
+
 TEST(SpawnProtocol, CarriesForks) {
   const auto request = ThereAndBack(ForkRequest{12, 3});
   EXPECT_EQ(request.worker_id, 12);

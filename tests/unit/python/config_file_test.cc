@@ -72,11 +72,11 @@ TEST_F(ConfigFileTest, RefusesValuesNoSettingHas) {
 
 TEST_F(ConfigFileTest, WarnsOfWhatGunidDoesNotSupport) {
   folder_.Write("gunicorn.conf.py",
-                "daemon = True\nspew = False\nheader_map = 'drop'\ndef on_exit(server): pass\n");
+                "syslog = True\nspew = False\nheader_map = 'drop'\ndef on_exit(server): pass\n");
   const auto file = LoadConfigFile("");
   ASSERT_TRUE(file.ok());
   EXPECT_EQ("gunicorn.conf.py", file->layer.origin);
-  EXPECT_THAT(file->warnings, ElementsAre("daemon is not supported and is ignored",
+  EXPECT_THAT(file->warnings, ElementsAre("syslog is not supported and is ignored",
                                           "on_exit is not supported and is ignored"));
 }
 

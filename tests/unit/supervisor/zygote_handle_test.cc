@@ -20,6 +20,7 @@ class Recorder : public ZygoteObserver {
     failures.push_back(failure.message);
     tracebacks.push_back(failure.traceback);
   }
+  void ZygoteLoadedFiles(const FilesLoaded& /*loaded*/) override {}
   void ZygoteForked(ZygoteHandle& /*zygote*/, const Forked& /*forked*/) override {}
 
   std::vector<std::string> failures;
