@@ -7,6 +7,7 @@ from typing import Iterator
 
 import pytest
 
+from project import Project
 from server import Gate, Server
 
 running: list[Server] = []
@@ -45,6 +46,21 @@ def servers() -> Iterator[Servers]:
 # gunid("app:app", "-w", "2") starts a server; with ready=False it does not wait for the workers.
 gunid = pytest.fixture(servers, name="gunid")
 module_gunid = pytest.fixture(servers, name="module_gunid", scope="module")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def serve(gunid, project: Project):
+    """Starts servers of the project."""
+
+    def start(*arguments: object, **options) -> Server:
+        return gunid("site_app:app", *arguments, cwd=project.directory, **options)
+
+    return start
 
 
 @pytest.fixture

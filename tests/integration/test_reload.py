@@ -14,19 +14,6 @@ from waiting import wait_until
 PRELOAD = pytest.mark.parametrize("arguments", [(), ("--preload",)], ids=["each", "preload"])
 
 
-@pytest.fixture
-def project(tmp_path):
-    return Project(tmp_path)
-
-
-@pytest.fixture
-def serve(gunid, project):
-    def start(*arguments, **options) -> Server:
-        return gunid("site_app:app", *arguments, cwd=project.directory, **options)
-
-    return start
-
-
 class Visitors:
     """Clients that never pause, until the block ends; every answer counts."""
 

@@ -5,25 +5,11 @@ import signal
 
 import pytest
 
-from project import Project
 from server import Server
 from waiting import wait_until
 
 # Workers of it die a moment after they have become ready.
 DIES_SOON = "import os, threading\nthreading.Timer(0.3, os._exit, [7]).start()\n"
-
-
-@pytest.fixture
-def project(tmp_path):
-    return Project(tmp_path)
-
-
-@pytest.fixture
-def serve(gunid, project):
-    def start(*arguments, **options) -> Server:
-        return gunid("site_app:app", *arguments, cwd=project.directory, **options)
-
-    return start
 
 
 def generations(server: Server) -> set[int]:
