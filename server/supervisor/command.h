@@ -18,6 +18,9 @@ struct CommandResult {
 
 CommandResult ErrorResult(int http_status, const ErrorReport& error);
 
+// To whoever asks for something while the server is being stopped.
+inline const ErrorReport kBeingStopped{"stopping", "the server is being stopped", ""};
+
 class CommandSink {
  public:
   virtual ~CommandSink() = default;
