@@ -13,6 +13,7 @@
 #include "ctl/control_client.h"
 #include "ctl/escape.h"
 #include "ctl/follow_events.h"
+#include "ctl/follow_job.h"
 #include "ctl/instances.h"
 #include "ctl/progress.h"
 #include "ctl/render.h"
@@ -58,7 +59,7 @@ std::string ProgressOf(const std::string& socket) {
 
 // A job that has failed was found and shown, and is a failure all the same.
 bool IsFailedJob(const CommandLine& line, const Reply& reply) {
-  if (line.row->id != CommandId::kJob) return false;
+  if (line.row->id != CommandId::kJob && line.row->id != CommandId::kUpgrade) return false;
   const auto job = nlohmann::json::parse(reply.body, nullptr, /*allow_exceptions=*/false);
   return job.is_object() && job.value("state", "") == "failed";
 }
@@ -72,6 +73,11 @@ Reply Ask(const CommandLine& line, const std::string& socket) {
   if (row.id == CommandId::kStop) server.emplace(socket);
   Reply reply = SendCommand(socket, row, line.command, Timeout(line, line.command));
   if (server && reply.http_status == 200) server->WaitForEnd();
+  if (row.id == CommandId::kUpgrade && line.command.wait) {
+    return FollowJob(reply, line.timeout, [&](const Command& command) {
+      return SendCommand(socket, RowOf(command.id), command, kQuickTimeout);
+    });
+  }
   return reply;
 }
 
@@ -85,6 +91,8 @@ int Report(const CommandLine& line, const Reply& reply) {
   const std::string name(line.row->name);
   const auto text = done ? RenderReport(line.command, reply.body, colour) : RenderError(reply.body);
   if (!text) return Complain(ctl_exit::kFailed, name + ": the server's answer is not understood");
+  if (line.row->id == CommandId::kUpgrade && line.command.wait && shown != exit_code)
+    return Complain(shown, name + ": " + *text);
   return done ? Print(shown, *text) : Complain(exit_code, name + ": " + *text);
 }
 

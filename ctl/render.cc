@@ -219,6 +219,12 @@ std::string RenderAs(const std::string& body, bool colour) {
   return Render(nlohmann::json::parse(body).get<Report>(), colour);
 }
 
+// Of a job that has ended.
+std::string RenderOutcome(const std::string& body) {
+  const auto job = nlohmann::json::parse(body).get<JobReport>();
+  return EscapeControl(job.message) + "\n" + EndedLines(job.detail);
+}
+
 }  // namespace
 
 // One line, then the detail, further in than the lines of other events.
@@ -246,6 +252,8 @@ std::optional<std::string> RenderReport(const Command& command, const std::strin
         return RenderAs<CrashesReport>(body, colour);
       case CommandId::kJob:
         return RenderAs<JobReport>(body, colour);
+      case CommandId::kUpgrade:
+        return RenderOutcome(body);
       case CommandId::kStats:
         return RenderAs<StatsReport>(body, colour);
       case CommandId::kWorkers:

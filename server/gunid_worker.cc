@@ -37,6 +37,7 @@ int main(int argc, char** argv) {
     std::fputs("gunid-worker: is started by gunid; run gunid instead\n", stderr);
     return exit_code::kUsage;
   }
+  prctl(PR_SET_NAME, "gunid-worker");  // it may have been run by the number of a descriptor
   // A backstop: the end of the socket says the same, unless the zygote hangs.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   signal(SIGPIPE, SIG_IGN);

@@ -26,6 +26,7 @@ enum class CommandId {
   kReload,
   kRollback,
   kRestart,
+  kUpgrade,
   kCancel,
   kStop,
 };
@@ -92,6 +93,10 @@ inline constexpr std::array kCommands = {
                "Go back to the generation that served before", true, true},
     CommandRow{CommandId::kRestart, "restart", "POST", "/v1/restart", "", ArgumentKind::kNone,
                "Replace every worker by a fresh one of the same generation", true, true},
+    CommandRow{CommandId::kUpgrade, "upgrade", "POST", "/v1/upgrade", "", ArgumentKind::kNone,
+               "Replace the running program by the one that is installed now; the answer is always "
+               "a job",
+               true, true},
     CommandRow{CommandId::kCancel, "cancel", "POST", "/v1/cancel", "request",
                ArgumentKind::kRequest,
                "End one request as its deadline would: gunid.RequestTimeout is raised in it", true},

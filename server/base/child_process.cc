@@ -63,13 +63,22 @@ Result<pid_t> Spawn(const ChildProcess& child) {
   posix_spawnattr_setflags(&attributes,
                            POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
 
+  const std::vector<std::string> environment = EnvironmentWith(child.environment);
   pid_t pid = -1;
   const int failed = posix_spawn(&pid, child.program.c_str(), &actions, &attributes,
-                                 Pointers(child.arguments).data(), environ);
+                                 Pointers(child.arguments).data(), Pointers(environment).data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (failed != 0) return Errno("cannot start " + child.program, failed);
   return pid;
+}
+
+std::vector<std::string> EnvironmentWith(const std::vector<std::string>& added) {
+  std::vector<std::string> environment = added;
+  for (char** assignment = environ; *assignment != nullptr; ++assignment) {
+    environment.emplace_back(*assignment);
+  }
+  return environment;
 }
 
 std::string DescribeExit(int status) {

@@ -32,30 +32,58 @@ ControlServer::~ControlServer() {
 }
 
 Status ControlServer::Start(const std::string& path) {
-  UniqueFd stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!stop) return Errno("eventfd");
   Result<ControlSocket> socket = ControlSocket::Open(path);
   if (!socket) return socket.error();
-
   path_ = path;
   socket_ = std::make_unique<ControlSocket>(std::move(*socket));
+  Status started = StartThreads();
+  if (!started) socket_.reset();
+  return started;
+}
+
+Status ControlServer::Adopt(const ControlSocketState& state) {
+  path_ = state.path;
+  socket_ = std::make_unique<ControlSocket>(state);
+  return StartThreads();
+}
+
+ControlSocketState ControlServer::ToState() const {
+  return socket_->ToState();
+}
+
+void ControlServer::Pause() {
+  EndThreads(/*for_good=*/false);
+}
+
+Status ControlServer::Resume() {
+  return StartThreads();
+}
+
+Status ControlServer::StartThreads() {
+  UniqueFd stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!stop) return Errno("eventfd");
   shared_.reset(new ControlShared{sink_, std::move(stop), Places(kOperations), Places(kCancels),
                                   Places(kFollowers)});
   try {
     for (int i = 0; i < kThreads; ++i) threads_.emplace_back([this] { ServeConnections(); });
   } catch (const std::system_error& error) {
-    Stop();
+    EndThreads(/*for_good=*/true);
     return Error{std::string("start a thread of the control server: ") + error.what()};
   }
   return {};
 }
 
 void ControlServer::Stop() {
+  EndThreads(/*for_good=*/true);
+  socket_.reset();
+}
+
+void ControlServer::EndThreads(bool for_good) {
   if (!shared_) return;
+  shared_->for_good = for_good;
   eventfd_write(shared_->stop.get(), 1);
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
-  socket_.reset();
   shared_.reset();
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "supervisor/command.h"
+#include "supervisor/server_state.h"
 
 namespace gunid {
 
@@ -26,6 +27,14 @@ class ControlServer {
   // Binds `path` and starts the threads. The caller has blocked the signals that it wants for
   // itself.
   Status Start(const std::string& path);
+  // Likewise on a socket that another program in this process has opened.
+  Status Adopt(const ControlSocketState& state);
+  // Of a server that was started.
+  [[nodiscard]] ControlSocketState ToState() const;
+  // Ends the threads and keeps the socket: who connects waits in its queue. Commands that still wait
+  // are answered with an error that says to ask again.
+  void Pause();
+  Status Resume();
   // Removes the socket and ends the threads. Commands that still wait are answered with an error,
   // those that have their result with that. Idempotent.
   void Stop();
@@ -33,6 +42,8 @@ class ControlServer {
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
+  Status StartThreads();
+  void EndThreads(bool for_good);
   void ServeConnections();
 
   CommandSink& sink_;

@@ -176,8 +176,11 @@ CommandResult ControlSession::Wait(const Command& command, int limit_ms) {
     ready = poll(fds, 3, limit_ms);
   } while (ready < 0 && errno == EINTR);
   if (std::optional<CommandResult> result = pending->Take()) return *std::move(result);
-  if (fds[1].revents != 0)
-    return Unavailable("stopping", "the server has stopped before the command ended");
+  if (fds[1].revents != 0) {
+    return shared_.for_good
+               ? Unavailable("stopping", "the server has stopped before the command ended")
+               : CommandResult(ErrorResult(503, kBeingUpgraded));
+  }
   return Unavailable("no_answer", "the supervisor does not answer in time");
 }
 

@@ -38,6 +38,7 @@ struct ControlShared {
   Places operations;  // of POSTs that wait
   Places cancels;     // of POSTs about a request: of these many may wait, for seconds
   Places followers;   // of GETs that wait: they may do so for ever
+  std::atomic<bool> for_good = true;  // what it means that it stops
 };
 
 class ControlSession : private httplib::Server {

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "config/settings.h"
+#include "supervisor/server_state.h"
 
 namespace gunid {
 
@@ -22,6 +23,11 @@ class ControlSocket {
   // server, and anything that is no socket, is an error. The directory is made only if it is the
   // default one.
   static Result<ControlSocket> Open(const std::string& path);
+
+  // One that another program in this process has opened.
+  explicit ControlSocket(const ControlSocketState& state)
+      : ControlSocket(state.path, UniqueFd(state.fd), state.device, state.inode) {}
+  [[nodiscard]] ControlSocketState ToState() const { return {path_, fd_.get(), device_, inode_}; }
 
   ControlSocket(ControlSocket&& other) noexcept = default;
   ControlSocket& operator=(ControlSocket&&) = delete;

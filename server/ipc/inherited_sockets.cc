@@ -108,11 +108,7 @@ Error Unusable(int number, const std::string& why) {
 Result<InheritedSockets> InheritedSockets::Take() {
   InheritedSockets inherited;
   for (const int number : OpenDescriptors()) {
-    auto address = Examine(number);
-    if (!address) continue;
-    fcntl(number, F_SETFD, FD_CLOEXEC);
-    inherited.sockets_[number] =
-        std::make_shared<Listener>(Listener{std::move(*address), UniqueFd(number)});
+    if (auto address = Examine(number)) inherited.Add(number, std::move(*address));
   }
   const std::string pid = TakeVariable("LISTEN_PID");
   const std::string count = TakeVariable("LISTEN_FDS");
@@ -130,6 +126,29 @@ Result<InheritedSockets> InheritedSockets::Take() {
     inherited.activated_.push_back(fd);
   }
   return inherited;
+}
+
+Result<InheritedSockets> InheritedSockets::Adopt(const std::vector<int>& numbers,
+                                                 const std::vector<int>& activated) {
+  InheritedSockets inherited;
+  for (const int number : numbers) {
+    auto address = Examine(number);
+    if (!address) return Unusable(number, address.error().message);
+    inherited.Add(number, std::move(*address));
+  }
+  inherited.activated_ = activated;
+  return inherited;
+}
+
+void InheritedSockets::Add(int number, ListenerAddress address) {
+  fcntl(number, F_SETFD, FD_CLOEXEC);
+  sockets_[number] = std::make_shared<Listener>(Listener{std::move(address), UniqueFd(number)});
+}
+
+std::vector<int> InheritedSockets::numbers() const {
+  std::vector<int> numbers;
+  for (const auto& [number, listener] : sockets_) numbers.push_back(number);
+  return numbers;
 }
 
 Result<ListenerAddress> InheritedSockets::AddressOf(int number) const {

@@ -22,6 +22,11 @@ class InheritedSockets {
   // sockets by exec. Fails if a descriptor that LISTEN_FDS stands for is no listening socket.
   static Result<InheritedSockets> Take();
 
+  // Those of the program whose place this one takes, which are open under the same numbers.
+  static Result<InheritedSockets> Adopt(const std::vector<int>& numbers,
+                                        const std::vector<int>& activated);
+  [[nodiscard]] std::vector<int> numbers() const;
+
   // The numbers that LISTEN_FDS stands for; empty without socket activation.
   [[nodiscard]] const std::vector<int>& activated() const { return activated_; }
 
@@ -31,6 +36,8 @@ class InheritedSockets {
   [[nodiscard]] Result<Listener> Open(int number) const;
 
  private:
+  void Add(int number, ListenerAddress address);
+
   std::map<int, std::shared_ptr<Listener>> sockets_;  // by number
   std::vector<int> activated_;
 };

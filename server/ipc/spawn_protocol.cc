@@ -7,14 +7,12 @@
 #include <string_view>
 #include <type_traits>
 
+#include "ipc/listener_address_json.h"
+
 namespace gunid {
 
 using Json = nlohmann::json;
 
-NLOHMANN_JSON_SERIALIZE_ENUM(ListenerAddress::Family, {{ListenerAddress::Family::kIpv4, "ipv4"},
-                                                       {ListenerAddress::Family::kIpv6, "ipv6"},
-                                                       {ListenerAddress::Family::kUnix, "unix"}})
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ListenerAddress, family, host, port, path)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SettingsLayer, origin, values)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LoadRequest, generation, layers)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SettingsLoaded, settings, warnings)

@@ -21,6 +21,10 @@ CommandResult ErrorResult(int http_status, const ErrorReport& error);
 // To whoever asks for something while the server is being stopped.
 inline const ErrorReport kBeingStopped{"stopping", "the server is being stopped", ""};
 
+// To whoever is cut off by an upgrade; the server serves, and is there again at once.
+inline const ErrorReport kBeingUpgraded{
+    "upgrading", "the supervisor's program is being replaced: ask again", ""};
+
 class CommandSink {
  public:
   virtual ~CommandSink() = default;

@@ -12,6 +12,10 @@ class CrashLog {
  public:
   static constexpr std::size_t kMost = 20;
 
+  // Those of the program whose place this one takes.
+  void Adopt(const CrashesReport& crashes) {
+    crashes_.assign(crashes.crashes.begin(), crashes.crashes.end());
+  }
   // `crash` without its time.
   void Add(CrashReport crash);
 

@@ -21,12 +21,7 @@ void EventLog::Add(EventReport event) {
   event.time = Rfc3339Milliseconds(clock_());
   event.message = CutToFit(std::move(event.message), kLongestMessage);
   event.detail = CutToFit(std::move(event.detail));
-  bytes_ += SizeOf(event);
-  events_.push_back(std::move(event));
-  while (events_.size() > kMostEvents || bytes_ > kMostBytes) {
-    bytes_ -= SizeOf(events_.front());
-    events_.pop_front();
-  }
+  Keep(std::move(event));
 
   const auto answered = std::stable_partition(
       waiters_.begin(), waiters_.end(), [this](const Waiter& w) { return w.after >= last_id_; });
@@ -34,6 +29,22 @@ void EventLog::Add(EventReport event) {
                                   std::make_move_iterator(waiters_.end()));
   waiters_.erase(answered, waiters_.end());
   for (const Waiter& waiter : ended) waiter.done(ToResult(EventsAfter(waiter.after)));
+}
+
+void EventLog::Keep(EventReport event) {
+  bytes_ += SizeOf(event);
+  events_.push_back(std::move(event));
+  while (events_.size() > kMostEvents || bytes_ > kMostBytes) {
+    bytes_ -= SizeOf(events_.front());
+    events_.pop_front();
+  }
+}
+
+void EventLog::Adopt(const EventsReport& events) {
+  for (const EventReport& event : events.events) {
+    last_id_ = event.id;
+    Keep(event);
+  }
 }
 
 EventsReport EventLog::All() const {
@@ -55,9 +66,15 @@ void EventLog::After(std::uint64_t id, Done done) {
 }
 
 void EventLog::FailWaiters(int http_status, const ErrorReport& error) {
-  for (const Waiter& waiter : std::exchange(waiters_, {})) {
-    waiter.done(ErrorResult(http_status, error));
-  }
+  Answer(ErrorResult(http_status, error));
+}
+
+void EventLog::AnswerWaiters() {
+  Answer(ToResult(EventsReport{}));
+}
+
+void EventLog::Answer(const CommandResult& result) {
+  for (const Waiter& waiter : std::exchange(waiters_, {})) waiter.done(result);
 }
 
 EventsReport EventLog::EventsAfter(std::uint64_t id) const {

@@ -26,6 +26,8 @@ class EventLog {
 
   explicit EventLog(WallClock clock = std::chrono::system_clock::now) : clock_(std::move(clock)) {}
 
+  // Those of the program whose place this one takes.
+  void Adopt(const EventsReport& events);
   // Gives the event its id and time, cuts its texts, and answers those that wait.
   void Add(EventReport event);
 
@@ -34,8 +36,9 @@ class EventLog {
   // Answers with those after `id`: at once if there are any, or else when there is one. With none
   // if too many others wait, with an error if `id` is not of an event that has happened.
   void After(std::uint64_t id, Done done);
-  // Answers those that wait.
+  // Answers those that wait: with an error, or with no events, so that they ask again.
   void FailWaiters(int http_status, const ErrorReport& error);
+  void AnswerWaiters();
 
  private:
   struct Waiter {
@@ -43,6 +46,8 @@ class EventLog {
     Done done;
   };
 
+  void Keep(EventReport event);
+  void Answer(const CommandResult& result);
   [[nodiscard]] EventsReport EventsAfter(std::uint64_t id) const;
 
   WallClock clock_;

@@ -35,6 +35,7 @@ class FileWatch : public EventHandler {
   void Configure(const Settings& settings);
   // Those that the application has loaded, or that are to blame for a failure.
   void AddFiles(const std::vector<std::string>& files);
+  [[nodiscard]] const std::set<std::string>& files() const { return watched_.files(); }
 
  private:
   void Start(const std::string& engine);

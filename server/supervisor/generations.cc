@@ -84,6 +84,47 @@ const ListenerSet& Generations::listeners() const {
   return rollout_ ? rollout_->generation->listeners : kNone;
 }
 
+GenerationsState Generations::ToState() const {
+  GenerationsState state{.last_number = last_number_, .generations = {}, .listeners = {}};
+  std::vector<const ListenerSet*> listeners;
+  const auto add = [&](const Generation& generation) {
+    state.generations.push_back(
+        {generation.number, SettingsToJson(generation.settings), generation.zygote->ToState()});
+    listeners.push_back(&generation.listeners);
+  };
+  add(*serving_);
+  for (const auto& generation : kept_) {
+    if (generation->zygote->ready()) add(*generation);
+  }
+  state.listeners = ListenerSet::ToState(listeners);
+  return state;
+}
+
+Status Generations::Adopt(const GenerationsState& state) {
+  last_number_ = state.last_number;
+  std::vector<ListenerSet> listeners = ListenerSet::Adopt(state.listeners);
+  if (state.generations.empty() || listeners.size() != state.generations.size())
+    return Error{"the state of the running program names no generation"};
+  for (std::size_t i = 0; i < listeners.size(); ++i) {
+    const GenerationState& of = state.generations[i];
+    auto settings = SettingsFromJson(of.settings);
+    if (!settings) return settings.error();
+    auto generation = std::make_unique<Generation>();
+    generation->number = of.number;
+    generation->settings = std::move(*settings);
+    generation->listeners = std::move(listeners[i]);
+    generation->zygote = ZygoteHandle::Adopt(loop_, reaper_, stacks_, *this, of.zygote, of.number);
+    spawner_.Register(*generation->zygote, generation->settings.greenlets());
+    if (serving_) {
+      kept_.push_back(std::move(generation));
+    } else {
+      serving_ = std::move(generation);
+    }
+  }
+  pool_.SetLimits(serving_->settings);
+  return Apply(serving_->settings);
+}
+
 // Rollouts
 
 void Generations::StartRollout() {
@@ -134,8 +175,7 @@ void Generations::Replaced() {
   observer_.GenerationServes();
   // One that has served before has proven itself.
   const bool settles = !first && rollout_->kind == RolloutKind::kLoad;
-  const double settle_s =
-      settles ? serving_->settings.settle_time() : 0;
+  const double settle_s = settles ? serving_->settings.settle_time() : 0;
   if (settle_s <= 0) return Finish();
   settle_timer_ = loop_.RunAfter(FromSeconds(settle_s), [this] { Finish(); });
 }

@@ -37,11 +37,34 @@ class GenerationsObserver {
   virtual void FilesWereLoaded(const FilesLoaded& loaded) = 0;
 };
 
+// For the program that takes the supervisor's place: generations with ready zygotes.
+struct GenerationState {
+  int number = 0;
+  std::string settings;  // JSON, as SettingsToJson
+  ZygoteState zygote;
+};
+struct GenerationsState {
+  int last_number = 0;
+  std::vector<GenerationState> generations;  // the serving one, then those that are kept
+  ListenerSetsState listeners;               // a set of each, in the same order
+};
+
 class Generations : private ZygoteObserver {
  public:
   Generations(EventLoop& loop, Reaper& reaper, StackDump& stacks, WorkerSpawner& spawner,
               WorkerPool& pool, ZygoteProgram program, InheritedSockets inherited,
               GenerationsObserver& observer);
+
+  // A generation serves, its zygote is ready, and no rollout is under way.
+  [[nodiscard]] bool idle() const {
+    return serving_ != nullptr && serving_->zygote->ready() && !rollout_;
+  }
+  // While it is idle.
+  [[nodiscard]] GenerationsState ToState() const;
+  // Of one that has done nothing yet.
+  Status Adopt(const GenerationsState& state);
+
+  [[nodiscard]] const ZygoteProgram& program() const { return program_; }
 
   // None may be under way.
   void StartRollout();

@@ -18,6 +18,23 @@ std::string_view JobStateName(JobState state) {
   return "failed";
 }
 
+JobsState Jobs::ToState() const {
+  JobsState state{.last_id = last_id_, .jobs = {}};
+  for (const Entry& entry : entries_) state.jobs.push_back(entry.job);
+  return state;
+}
+
+void Jobs::Adopt(const JobsState& state) {
+  last_id_ = state.last_id;
+  for (const Job& job : state.jobs) entries_.push_back({job, nullptr});
+}
+
+void Jobs::AnswerWaiters(const CommandResult& answer) {
+  for (Entry& entry : entries_) {
+    if (const Done done = std::exchange(entry.done, nullptr)) done(answer);
+  }
+}
+
 const Job& Jobs::Add(CommandId command, Done done) {
   const auto ended = std::ranges::count_if(
       entries_, [](const Entry& entry) { return entry.job.state != JobState::kRunning; });

@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "supervisor/command.h"
@@ -31,6 +32,11 @@ struct Job {
   std::string detail;
 };
 
+struct JobsState {
+  int last_id = 0;
+  std::vector<Job> jobs;
+};
+
 class Jobs {
  public:
   using Done = std::function<void(CommandResult)>;
@@ -38,6 +44,12 @@ class Jobs {
   static constexpr std::size_t kMostEnded = 100;  // that are remembered
 
   explicit Jobs(const Clock& clock) : clock_(clock) {}
+
+  // For the program that takes the supervisor's place: nobody waits there for those that run.
+  [[nodiscard]] JobsState ToState() const;
+  void Adopt(const JobsState& state);
+  // Those that wait for a job that runs are answered, and it goes on.
+  void AnswerWaiters(const CommandResult& answer);
 
   // `done` is called when it has ended; null: nobody waits.
   const Job& Add(CommandId command, Done done);

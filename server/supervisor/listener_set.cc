@@ -52,6 +52,13 @@ class BoundListener {
       : wanted_(std::move(wanted)), listener_(std::move(listener)), inherited_(inherited) {
     if (HasPath()) stat(listener_.address.path.c_str(), &made_);
   }
+  explicit BoundListener(const ListenerSetsState::Socket& state)
+      : wanted_(state.wanted),
+        listener_{state.bound, UniqueFd(state.fd), state.inherited},
+        inherited_(state.inherited) {
+    made_.st_dev = state.device;
+    made_.st_ino = state.inode;
+  }
   ~BoundListener() { RemovePath(); }
   BoundListener(const BoundListener&) = delete;
   BoundListener& operator=(const BoundListener&) = delete;
@@ -60,6 +67,9 @@ class BoundListener {
   [[nodiscard]] const ListenerAddress& wanted() const { return wanted_; }
   [[nodiscard]] const Listener& listener() const { return listener_; }
   [[nodiscard]] bool inherited() const { return inherited_; }
+  [[nodiscard]] ListenerSetsState::Socket ToState() const {
+    return {wanted_, listener_.address, listener_.fd.get(), inherited_, made_.st_dev, made_.st_ino};
+  }
 
   void StopListening() {
     if (inherited_) return;
@@ -173,6 +183,33 @@ Result<ListenerSet> ListenerSet::Open(const Settings& settings, const ListenerSe
         std::make_shared<BoundListener>(std::move(wanted.address), std::move(*listener), adopted));
   }
   return set;
+}
+
+ListenerSetsState ListenerSet::ToState(const std::vector<const ListenerSet*>& sets) {
+  ListenerSetsState state;
+  std::vector<const BoundListener*> seen;
+  for (const ListenerSet* set : sets) {
+    std::vector<std::size_t>& indexes = state.sets.emplace_back();
+    for (const auto& bound : set->listeners_) {
+      const auto found = std::find(seen.begin(), seen.end(), bound.get());
+      indexes.push_back(static_cast<std::size_t>(found - seen.begin()));
+      if (found != seen.end()) continue;
+      seen.push_back(bound.get());
+      state.sockets.push_back(bound->ToState());
+    }
+  }
+  return state;
+}
+
+std::vector<ListenerSet> ListenerSet::Adopt(const ListenerSetsState& state) {
+  std::vector<std::shared_ptr<BoundListener>> bound;
+  for (const auto& socket : state.sockets) bound.push_back(std::make_shared<BoundListener>(socket));
+  std::vector<ListenerSet> sets;
+  for (const auto& indexes : state.sets) {
+    ListenerSet& set = sets.emplace_back();
+    for (const std::size_t index : indexes) set.listeners_.push_back(bound.at(index));
+  }
+  return sets;
 }
 
 void ListenerSet::StopListening() const {

@@ -3,6 +3,8 @@
 // Unix socket. Supervisor's loop thread.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -14,8 +16,26 @@ namespace gunid {
 
 class BoundListener;
 
+// Sets for the program that takes the supervisor's place: each socket once, and which of them each
+// set has.
+struct ListenerSetsState {
+  struct Socket {
+    ListenerAddress wanted;
+    ListenerAddress bound;
+    int fd = -1;
+    bool inherited = false;
+    std::uint64_t device = 0;  // of a Unix socket's path
+    std::uint64_t inode = 0;
+  };
+  std::vector<Socket> sockets;
+  std::vector<std::vector<std::size_t>> sets;
+};
+
 class ListenerSet {
  public:
+  static ListenerSetsState ToState(const std::vector<const ListenerSet*>& sets);
+  static std::vector<ListenerSet> Adopt(const ListenerSetsState& state);
+
   // Opens what `settings` binds, taking over from `existing` what is open already. On failure
   // nothing new is left open. Sockets of socket activation take the place of all binds.
   static Result<ListenerSet> Open(const Settings& settings, const ListenerSet& existing,

@@ -16,6 +16,9 @@ class PidFile {
   PidFile& operator=(const PidFile&) = delete;
 
   Status Write(const std::string& path);
+  // The file that this process wrote as another program; "" for none.
+  void Adopt(const std::string& path) { path_ = path; }
+  [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
   std::string path_;  // absolute; "" while there is none

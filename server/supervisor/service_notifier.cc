@@ -28,9 +28,11 @@ constexpr auto kExtension = seconds(20);
 constexpr auto kRetryAfter = milliseconds(50);
 constexpr std::size_t kMostQueued = 64;
 
-std::string TakeVariable(const char* name) {
+std::string TakeVariable(const char* name, std::vector<std::string>& assignments) {
   const char* value = std::getenv(name);
-  std::string taken = value != nullptr ? value : "";
+  if (value == nullptr) return "";
+  std::string taken = value;
+  assignments.push_back(std::string(name) + "=" + taken);
   unsetenv(name);
   return taken;
 }
@@ -103,9 +105,9 @@ Result<std::string> ServiceNotifier::SocketAddress(const std::string& value) {
 }
 
 ServiceNotifier::ServiceNotifier(EventLoop& loop) : loop_(loop) {
-  const std::string path = TakeVariable("NOTIFY_SOCKET");
-  const std::uint64_t watchdog_usec = Number(TakeVariable("WATCHDOG_USEC"));
-  const std::string watchdog_pid = TakeVariable("WATCHDOG_PID");
+  const std::string path = TakeVariable("NOTIFY_SOCKET", environment_);
+  const std::uint64_t watchdog_usec = Number(TakeVariable("WATCHDOG_USEC", environment_));
+  const std::string watchdog_pid = TakeVariable("WATCHDOG_PID", environment_);
   if (path.empty()) return;
   auto address = SocketAddress(path);
   if (!address) {

@@ -12,6 +12,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/event_loop.h"
 #include "base/result.h"
@@ -42,6 +43,9 @@ class ServiceNotifier {
 
   // Whether there is a service manager that wants to know.
   [[nodiscard]] bool enabled() const { return !address_.empty(); }
+  // What it has taken from the environment, as "NAME=value", for the program that takes the place of
+  // this one.
+  [[nodiscard]] const std::vector<std::string>& environment() const { return environment_; }
   // Sends what is new in it; cheap where nothing is.
   void Report(ServiceState state);
 
@@ -55,6 +59,7 @@ class ServiceNotifier {
   void ExtendTimeout();
 
   EventLoop& loop_;
+  std::vector<std::string> environment_;
   std::string address_;  // a sockaddr_un's bytes; "" without a service manager
   std::optional<Nanoseconds> watchdog_period_;
   std::optional<ServiceState> state_;  // as reported

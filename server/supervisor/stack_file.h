@@ -16,6 +16,8 @@ class StackFile {
   static Result<StackFile> Create();
 
   StackFile() = default;
+  // One that Create() has made.
+  explicit StackFile(UniqueFd fd) : fd_(std::move(fd)) {}
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   void Empty() const;
@@ -24,8 +26,6 @@ class StackFile {
   [[nodiscard]] std::string Read() const;
 
  private:
-  explicit StackFile(UniqueFd fd) : fd_(std::move(fd)) {}
-
   UniqueFd fd_;
 };
 

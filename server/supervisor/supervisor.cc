@@ -1,5 +1,6 @@
 #include "supervisor/supervisor.h"
 
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -44,12 +45,33 @@ std::string StartDirectory() {
   return std::filesystem::current_path(error).string();
 }
 
+// Of the program before this one, and a copy: if it cannot be read, that one needs it again.
+Result<Scoreboard> AttachScoreboard(const ServerState& state) {
+  UniqueFd copy(fcntl(state.scoreboard_fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy) return Errno("scoreboard of the running program");
+  return Scoreboard::Attach(std::move(copy));
+}
+
+Result<Handover> AdoptHandover(const ServerState& state) {
+  return Handover(UniqueFd(state.handover_sending_fd), UniqueFd(state.handover_receiving_fd));
+}
+
+// Of the supervisor when it was started; children get it back.
+sigset_t SignalMask(const SignalSource& signals, const std::optional<ServerState>& state) {
+  if (!state) return signals.original_mask();
+  sigset_t mask;
+  sigemptyset(&mask);
+  for (const int signal : state->blocked_signals) sigaddset(&mask, signal);
+  return mask;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Supervisor>> Supervisor::Create(SupervisorOptions options) {
-  auto scoreboard = Scoreboard::Create(kSlots);
+  const auto& state = options.state;
+  auto scoreboard = state ? AttachScoreboard(*state) : Scoreboard::Create(kSlots);
   if (!scoreboard) return scoreboard.error();
-  auto handover = Handover::Create();
+  auto handover = state ? AdoptHandover(*state) : Handover::Create();
   if (!handover) return handover.error();
   // Workers are forked by a process that exits at once, and so become children of the nearest
   // subreaper.
@@ -78,18 +100,19 @@ Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard, Handove
                     [this](int id, const BootFailure& failure) { pool_.ForkFailed(id, failure); },
                 .message = [this](int id, const Message& message) { OnWorkerMessage(id, message); },
                 .exited = [this](int id, const WorkerExit& exit) { pool_.Exited(id, exit); }}),
-      pool_(clock_, spawner_, *this, kSlots),
+      pool_(clock_, spawner_, *this, scoreboard_.slot_count()),
       generations_(loop_, reaper_, stacks_, spawner_, pool_,
-                   {.path = options_.worker_program,
-                    .directory = StartDirectory(),
+                   {.file = std::move(options_.worker_program),
+                    .directory = options_.state ? options_.state->directory : StartDirectory(),
                     .layers = options_.layers,
-                    .signal_mask = signals_.original_mask(),
+                    .signal_mask = SignalMask(signals_, options_.state),
                     .scoreboard_fd = scoreboard_.fd(),
                     .handover_sending_fd = handover_.sending_fd(),
                     .handover_receiving_fd = handover_.receiving_fd()},
                    options_.inherited, *this),
       guard_(loop_, clock_, pool_, spawner_, scoreboard_, events_, statistics_),
       files_(loop_, [this](const std::string& path) { OnFileChanged(path); }),
+      rehearsal_(loop_, reaper_),
       notifier_(loop_) {
   facts_.started = clock_.Now();
   facts_.started_at = std::time(nullptr);
@@ -98,7 +121,11 @@ Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard, Handove
 Supervisor::~Supervisor() = default;
 
 int Supervisor::Run() {
-  generations_.StartRollout();
+  // What exec has left pending, or unseen.
+  if (options_.state) reaper_.Reap();
+  if (options_.state && options_.state->returning) UpgradeFailed(*options_.state->returning);
+  if (generations_.serving() == nullptr || upgrade_ == UpgradePhase::kProving)
+    generations_.StartRollout();
   while (!loop_.stopped()) {
     AfterTurn();
     ReportService();
@@ -127,6 +154,8 @@ void Supervisor::OnSignal(int signal) {
       return ScaleBy(-1);
     case SIGUSR1:
       return ReopenLogs();
+    case SIGUSR2:
+      return UpgradeOnSignal();
     default:
       spdlog::warn("Signal {} does nothing in this version", LowerCaseName(signal));
   }
@@ -159,6 +188,7 @@ void Supervisor::Stop(bool quick) {
     events_.Add({.type = "stopping", .message = "The server is being stopped"});
     ReportService();
   }
+  rehearsal_.Cancel();
   for (const CommandRow& row : kCommands) {
     if (row.job) jobs_.Fail(row.id, 503, kBeingStopped);
   }
@@ -184,16 +214,20 @@ Status Supervisor::FirstSettingsLoaded(const Settings& settings) {
   if (!settings.pidfile.empty()) {
     if (Status written = pid_file_.Write(settings.pidfile); !written) return written;
   }
-  auto path = options_.open_control(settings);
+  auto path = options_.control.open(settings);
   if (!path) return path.error();
-  facts_.control_socket = *path;
-  facts_.name = std::filesystem::path(*path).stem().string();
+  SetControlSocket(*path);
   spdlog::info("Control socket: {}", *path);
   spdlog::info("Using worker: {}", settings.worker_kind());
   pool_.SetWanted(static_cast<int>(settings.workers));
   guard_.SetThresholds({settings.slow_request, settings.timeout});
   files_.Configure(settings);
   return {};
+}
+
+void Supervisor::SetControlSocket(const std::string& path) {
+  facts_.control_socket = path;
+  facts_.name = std::filesystem::path(path).stem().string();
 }
 
 void Supervisor::ConfigurationChecked() {
@@ -215,6 +249,10 @@ void Supervisor::RolloutFailed(RolloutKind kind, const BootFailure& failure) {
     stopping_ = true;
     pool_.Shutdown(true);
   } else {
+    if (upgrade_ == UpgradePhase::kProving && kind == RolloutKind::kLoad) {
+      returning_ = {"upgrade_failed", failure.message, failure.traceback};
+      return;
+    }
     const bool reload = kind == RolloutKind::kLoad;
     const std::string what = reload ? "reload_failed" : "rollback_failed";
     if (reload) ++statistics_.reloads_failed;
@@ -235,7 +273,9 @@ void Supervisor::RolloutFinished(RolloutKind kind) {
   const std::string message =
       fmt::format("Generation {} serves: {}", serving.number, WorkersAreReady(pool_.ready_count()));
   spdlog::info("{}", message);
-  if (kind != RolloutKind::kLoad) {
+  if (upgrade_ == UpgradePhase::kProving) {
+    if (kind == RolloutKind::kLoad) UpgradeServes();
+  } else if (kind != RolloutKind::kLoad) {
     events_.Add({.type = "rolled_back", .message = message});
   } else if (serving.number > 1) {
     ++statistics_.reloads;
@@ -381,6 +421,7 @@ void Supervisor::AfterTurn() {
   }
   if (pool_.settled()) FinishJobs(CommandId::kScale, ready);
   TellOfCrashLoop();
+  LeaveIfIdle();
   if (reload_wanted_ && !RefusalToReplace() && !jobs_.Running(CommandId::kReload)) {
     reload_wanted_ = false;
     generations_.StartRollout();
@@ -424,6 +465,7 @@ void Supervisor::ReportService() {
 std::string Supervisor::StateName() const {
   if (stopping_) return "stopping";
   if (generations_.serving() == nullptr) return "starting";
+  if (upgrade_ != UpgradePhase::kNone) return "upgrading";
   if (const Rollout* rollout = generations_.rollout()) {
     return rollout->kind == RolloutKind::kLoad ? "reloading" : "rolling_back";
   }
@@ -435,6 +477,7 @@ std::string Supervisor::Progress() const {
   if (stopping_) {
     return fmt::format("waiting for {} worker(s)", pool_.workers().size());
   }
+  if (upgrade_ == UpgradePhase::kRehearsing) return "trying the new program";
   const Rollout* rollout = generations_.rollout();
   if (rollout == nullptr) return "";
   std::string progress(RolloutStateName(rollout->state));

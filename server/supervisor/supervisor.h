@@ -25,22 +25,48 @@
 #include "supervisor/pid_file.h"
 #include "supervisor/report.h"
 #include "supervisor/request_guard.h"
+#include "supervisor/server_state.h"
 #include "supervisor/service_notifier.h"
+#include "supervisor/upgrade.h"
 
 namespace gunid {
 
-struct SupervisorOptions {
-  std::vector<SettingsLayer> layers;  // of the command line and the environment
-  std::string worker_program;         // path of gunid-worker
-  InheritedSockets inherited;         // listening sockets that the program was started with
+// The control API's server as the supervisor needs it.
+struct ControlFunctions {
   // Opens the control socket once the settings are known; returns its path.
-  std::function<Result<std::string>(const Settings&)> open_control;
+  std::function<Result<std::string>(const Settings&)> open;
+  // Of the open socket.
+  std::function<ControlSocketState()> state;
+  // No command comes any more, until it is resumed or another program has the socket.
+  std::function<void()> pause;
+  std::function<Status()> resume;
+};
+
+struct SupervisorOptions {
+  std::vector<SettingsLayer> layers;   // of the command line and the environment
+  std::vector<std::string> arguments;  // argv
+  ProgramFile program;                 // that runs
+  ProgramFile worker_program;          // gunid-worker; taken by the constructor
+  InheritedSockets inherited;          // listening sockets that the program was started with
+  ControlFunctions control;
+  // Of the program whose place this one takes.
+  std::optional<ServerState> state;
+};
+
+struct PreviousProgram {
+  std::string version;
+  ProgramFile program;
+  ProgramFile worker;
 };
 
 class Supervisor : public CommandSink, private GenerationsObserver, private PoolObserver {
  public:
   static Result<std::unique_ptr<Supervisor>> Create(SupervisorOptions options);
   ~Supervisor() override;
+
+  // Takes over what options.state names, before Run(). If that fails, or if the program does not go
+  // on for another reason, the supervisor must not be destroyed: that would end the server.
+  Status TakeOver();
 
   // Serves until it is told to stop. Returns gunid's exit code.
   int Run();
@@ -59,6 +85,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   void ExecuteReload(const Command& command, Jobs::Done done);
   void ExecuteRollback(const Command& command, Jobs::Done done);
   void ExecuteRestart(const Command& command, Jobs::Done done);
+  void ExecuteUpgrade(const Command& command, Jobs::Done done);
   void ExecuteEvents(std::optional<std::uint64_t> after, Jobs::Done done);
   void ExecuteStack(int worker, Jobs::Done done);
   void ExecuteCancel(RequestId id, Jobs::Done done);
@@ -71,6 +98,18 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   void Reload();
   void Stop(bool quick);
   void ReopenLogs();
+
+  // Upgrade (supervisor_upgrade.cc).
+  void UpgradeOnSignal();
+  void StartUpgrade();
+  void Rehearsed(const Rehearsal::Outcome& outcome);
+  void StepUpgrade(UpgradeEvent event);
+  void LeaveIfIdle();
+  void Leave();
+  void UpgradeFailed(const ErrorReport& error);
+  void UpgradeServes();
+  [[nodiscard]] NextProgram Next() const;
+  [[nodiscard]] ServerState ToState() const;
 
   // GenerationsObserver
   Status FirstSettingsLoaded(const Settings& settings) override;
@@ -100,6 +139,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   void ArmPoolTimer();
   void ReportService();
 
+  void SetControlSocket(const std::string& path);
   [[nodiscard]] std::string StateName() const;
   [[nodiscard]] std::string Progress() const;
   ReportSource Source();
@@ -121,10 +161,16 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   RequestGuard guard_;
   FileWatch files_;
   PidFile pid_file_;
+  Rehearsal rehearsal_;
   ServiceNotifier notifier_;
 
   bool reload_wanted_ = false;  // by SIGHUP or FileWatch; starts when nothing else replaces workers
   std::optional<int> scaled_;   // by command or signal; overrides the settings' workers
+
+  UpgradePhase upgrade_ = UpgradePhase::kNone;
+  // The program before this one, while it may have to come back.
+  std::optional<PreviousProgram> previous_;
+  std::optional<ErrorReport> returning_;  // why it comes back
 
   Jobs jobs_{clock_};
   ServerFacts facts_;

@@ -42,6 +42,8 @@ void Supervisor::Execute(const Command& command, Jobs::Done done) {
       return ExecuteRollback(command, std::move(done));
     case CommandId::kRestart:
       return ExecuteRestart(command, std::move(done));
+    case CommandId::kUpgrade:
+      return ExecuteUpgrade(command, std::move(done));
     case CommandId::kStop:
       StartJob(command, std::move(done));
       if (!stopping_) Stop(false);
@@ -103,6 +105,13 @@ void Supervisor::ExecuteRestart(const Command& command, Jobs::Done done) {
   pool_.Restart();
 }
 
+// Whoever asks cannot wait for it: connections do not outlive the program.
+void Supervisor::ExecuteUpgrade(const Command& /*command*/, Jobs::Done done) {
+  if (const auto refusal = RefusalToReplace()) return done(*refusal);
+  done(JobDocument(jobs_.Add(CommandId::kUpgrade, nullptr), "", clock_.Now(), 202));
+  StartUpgrade();
+}
+
 void Supervisor::ExecuteEvents(std::optional<std::uint64_t> after, Jobs::Done done) {
   if (!after) return done(ToResult(events_.All()));
   events_.After(*after, std::move(done));
@@ -144,6 +153,8 @@ std::optional<CommandResult> Supervisor::RefusalToReplace() const {
   if (stopping_) return ErrorResult(503, kBeingStopped);
   if (generations_.serving() == nullptr)
     return ErrorResult(503, {"starting", "the server is starting", ""});
+  if (upgrade_ != UpgradePhase::kNone)
+    return ErrorResult(409, {"busy", "an upgrade is under way", ""});
   if (const Rollout* rollout = generations_.rollout()) {
     const bool reload = rollout->kind == RolloutKind::kLoad;
     return ErrorResult(409,

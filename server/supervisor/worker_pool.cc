@@ -34,6 +34,22 @@ WorkerPool::WorkerPool(const Clock& clock, Spawner& spawner, PoolObserver& obser
   for (int slot = 0; slot < slot_count; ++slot) free_slots_.insert(slot);
 }
 
+PoolState WorkerPool::ToState() const {
+  PoolState state{.wanted = wanted_, .generation = generation_, .next_id = next_id_, .workers = {}};
+  for (const auto& [id, worker] : workers_) state.workers.push_back(worker);
+  return state;
+}
+
+void WorkerPool::Adopt(const PoolState& state) {
+  wanted_ = state.wanted;
+  generation_ = state.generation;
+  next_id_ = state.next_id;
+  for (const WorkerHandle& worker : state.workers) {
+    free_slots_.erase(worker.slot);
+    workers_.emplace(worker.id, worker);
+  }
+}
+
 void WorkerPool::SetLimits(const Settings& settings) {
   boot_timeout_s_ = settings.boot_timeout;
   graceful_timeout_s_ = settings.graceful_timeout;

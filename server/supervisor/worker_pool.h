@@ -39,6 +39,14 @@ struct WorkerHandle {
   std::optional<TimePoint> lifetime_end;
 };
 
+// For the program that takes the supervisor's place. All workers have a process.
+struct PoolState {
+  int wanted = 0;
+  int generation = 0;
+  int next_id = 1;
+  std::vector<WorkerHandle> workers;
+};
+
 // Seam: how workers come to be and are told things. Never calls back into the pool from inside a
 // call.
 class Spawner {
@@ -72,6 +80,11 @@ class PoolObserver {
 class WorkerPool {
  public:
   WorkerPool(const Clock& clock, Spawner& spawner, PoolObserver& observer, int slot_count);
+
+  // While no rollout is under way and no fork unanswered.
+  [[nodiscard]] PoolState ToState() const;
+  // Of a pool that has done nothing yet.
+  void Adopt(const PoolState& state);
 
   // Policy.
   // boot_timeout, graceful_timeout; max_worker_lifetime of workers that become ready from now on;

@@ -21,7 +21,7 @@ class WorkerChannel : public EventHandler {
         stacks_(std::move(stacks)),
         greenlets_(greenlets),
         on_message_(std::move(on_message)) {
-    loop_.Add(socket_.fd(), EPOLLIN, this);
+    if (socket_) loop_.Add(socket_.fd(), EPOLLIN, this);
   }
   ~WorkerChannel() override { Close(); }
 
@@ -36,7 +36,7 @@ class WorkerChannel : public EventHandler {
       if (!*packet) return;
       if (auto message = DecodeMessage((*packet)->bytes)) {
         if (const auto* ready = std::get_if<WorkerReady>(&*message)) {
-          stack_thread_ = ready->stack_thread;
+          stack_thread = ready->stack_thread;
         }
         on_message_(*message);
       } else {
@@ -46,14 +46,19 @@ class WorkerChannel : public EventHandler {
   }
 
   DumpTarget Target() {
-    DumpTarget target{.pid = pid, .thread = stack_thread_, .file = &stacks_};
+    DumpTarget target{.pid = pid, .thread = stack_thread, .file = &stacks_};
     if (greenlets_) {
       target.ask_for_greenlets = [this] { static_cast<void>(Send(StacksWanted{})); };
     }
     return target;
   }
 
-  int pid = 0;  // of the worker, once it is known; 0 again when it was collected
+  [[nodiscard]] ChannelState ToState(int worker_id) const {
+    return {worker_id, pid, socket_.fd(), stacks_.fd(), stack_thread, greenlets_};
+  }
+
+  int stack_thread = 0;  // see WorkerReady
+  int pid = 0;           // of the worker, once it is known; 0 again when it was collected
 
  private:
   void OnEvents(std::uint32_t /*events*/) override { ReceiveAll(); }
@@ -62,7 +67,6 @@ class WorkerChannel : public EventHandler {
     socket_.Close();
   }
 
-  int stack_thread_ = 0;  // see WorkerReady
   EventLoop& loop_;
   MessageSocket socket_;
   const StackFile stacks_;
@@ -119,18 +123,40 @@ void WorkerSpawner::Fork(const WorkerHandle& worker) {
   }
   reaper_.ForkStarted();
   unanswered_[id] = worker.generation;
-  channels_[id] = std::make_unique<WorkerChannel>(
-      loop_, std::move(pair->first), std::move(*stacks), zygote.greenlets,
-      [this, id](const Message& message) { OnMessage(id, message); });
+  Open(id, std::move(pair->first), std::move(*stacks), zygote.greenlets);
+}
+
+void WorkerSpawner::Open(int worker_id, MessageSocket socket, StackFile stacks, bool greenlets) {
+  channels_[worker_id] = std::make_unique<WorkerChannel>(
+      loop_, std::move(socket), std::move(stacks), greenlets,
+      [this, worker_id](const Message& message) { OnMessage(worker_id, message); });
+}
+
+void WorkerSpawner::Watch(int worker_id, int pid) {
+  channels_.at(worker_id)->pid = pid;
+  reaper_.Watch(pid, [this, worker_id, pid](int status) { OnExit(worker_id, pid, status); });
+}
+
+std::vector<ChannelState> WorkerSpawner::ToState() const {
+  std::vector<ChannelState> states;
+  for (const auto& [id, channel] : channels_) states.push_back(channel->ToState(id));
+  return states;
+}
+
+void WorkerSpawner::Adopt(const std::vector<ChannelState>& channels) {
+  for (const ChannelState& state : channels) {
+    Open(state.worker, MessageSocket(UniqueFd(state.socket_fd)),
+         StackFile(UniqueFd(state.stack_fd)), state.greenlets);
+    channels_.at(state.worker)->stack_thread = state.stack_thread;
+    Watch(state.worker, state.pid);
+  }
 }
 
 void WorkerSpawner::Answer(const Forked& forked) {
   const int id = forked.worker_id;
   if (unanswered_.erase(id) == 0) return;
   if (forked.pid > 0) {
-    channels_.at(id)->pid = forked.pid;
-    reaper_.Watch(forked.pid,
-                  [this, id, pid = forked.pid](int status) { OnExit(id, pid, status); });
+    Watch(id, forked.pid);
     reaper_.ForkEnded();
     events_.forked(id, forked.pid);
   } else {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "supervisor/oom_watch.h"
 #include "supervisor/stack_dump.h"
@@ -24,10 +25,26 @@ struct SpawnerEvents {
   std::function<void(int worker_id, const WorkerExit&)> exited;
 };
 
+// What belongs to a worker's process, for the program that takes the supervisor's place.
+struct ChannelState {
+  int worker = 0;
+  int pid = 0;
+  int socket_fd = -1;  // -1: it is closed
+  int stack_fd = -1;
+  int stack_thread = 0;
+  bool greenlets = false;
+};
+
 class WorkerSpawner : public Spawner {
  public:
   WorkerSpawner(EventLoop& loop, Reaper& reaper, StackDump& stacks, SpawnerEvents events);
   ~WorkerSpawner() override;
+
+  // Every fork that was asked for has been answered.
+  [[nodiscard]] bool idle() const { return unanswered_.empty(); }
+  // While it is idle.
+  [[nodiscard]] std::vector<ChannelState> ToState() const;
+  void Adopt(const std::vector<ChannelState>& channels);
 
   // The zygote, which must outlive its registration, forks the workers of its generation.
   // `greenlets`: they run their requests in greenlets.
@@ -53,6 +70,8 @@ class WorkerSpawner : public Spawner {
     bool greenlets = false;
   };
 
+  void Open(int worker_id, MessageSocket socket, StackFile stacks, bool greenlets);
+  void Watch(int worker_id, int pid);
   void OnMessage(int worker_id, const Message& message);
   void OnExit(int worker_id, int pid, int status);
 

@@ -29,8 +29,8 @@ Result<std::unique_ptr<ZygoteHandle>> ZygoteHandle::Start(EventLoop& loop, Reape
   if (!stack_file) return stack_file.error();
 
   ChildProcess child{
-      .program = program.path,
-      .arguments = {program.path, "--zygote"},
+      .program = program.file.PathToRun(),
+      .arguments = {program.file.path(), "--zygote"},
       .directory = program.directory,
       .fds = {{theirs.fd(), kSpawnSocketFd},
               {program.scoreboard_fd, kScoreboardFd},
@@ -46,13 +46,27 @@ Result<std::unique_ptr<ZygoteHandle>> ZygoteHandle::Start(EventLoop& loop, Reape
 
   std::unique_ptr<ZygoteHandle> zygote(
       new ZygoteHandle(loop, reaper, stacks, observer, std::move(*stack_file), generation));
-  zygote->pid_ = *pid;
-  zygote->socket_ = std::move(ours);
-  loop.Add(zygote->socket_.fd(), EPOLLIN, zygote.get());
-  reaper.Watch(*pid, [raw = zygote.get()](int status) { raw->Exited(status); });
+  zygote->Begin(*pid, std::move(ours));
   // A failure to send shows as the zygote's exit.
   static_cast<void>(zygote->socket_.Send(EncodeMessage(LoadRequest{generation, program.layers})));
   return zygote;
+}
+
+std::unique_ptr<ZygoteHandle> ZygoteHandle::Adopt(EventLoop& loop, Reaper& reaper,
+                                                  StackDump& stacks, ZygoteObserver& observer,
+                                                  const ZygoteState& state, int generation) {
+  std::unique_ptr<ZygoteHandle> zygote(new ZygoteHandle(
+      loop, reaper, stacks, observer, StackFile(UniqueFd(state.stack_fd)), generation));
+  zygote->Begin(state.pid, MessageSocket(UniqueFd(state.socket_fd)));
+  zygote->state_ = State::kReady;
+  return zygote;
+}
+
+void ZygoteHandle::Begin(pid_t pid, MessageSocket socket) {
+  pid_ = pid;
+  socket_ = std::move(socket);
+  loop_.Add(socket_.fd(), EPOLLIN, this);
+  reaper_.Watch(pid, [this](int status) { Exited(status); });
 }
 
 ZygoteHandle::~ZygoteHandle() {

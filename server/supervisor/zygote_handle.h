@@ -16,6 +16,7 @@
 #include "base/event_loop.h"
 #include "config/settings_loader.h"
 #include "ipc/spawn_protocol.h"
+#include "supervisor/program_file.h"
 #include "supervisor/reaper.h"
 #include "supervisor/stack_dump.h"
 
@@ -36,7 +37,7 @@ class ZygoteObserver {
 
 // What every zygote is started with.
 struct ZygoteProgram {
-  std::string path;       // of gunid-worker
+  ProgramFile file;       // gunid-worker
   std::string directory;  // where gunid was started
   std::vector<SettingsLayer> layers;
   sigset_t signal_mask{};
@@ -45,16 +46,28 @@ struct ZygoteProgram {
   int handover_receiving_fd = -1;
 };
 
+// A ready zygote, for the program that takes the supervisor's place.
+struct ZygoteState {
+  int pid = 0;
+  int socket_fd = -1;
+  int stack_fd = -1;
+};
+
 class ZygoteHandle : public EventHandler {
  public:
   static Result<std::unique_ptr<ZygoteHandle>> Start(EventLoop& loop, Reaper& reaper,
                                                      StackDump& stacks, ZygoteObserver& observer,
                                                      const ZygoteProgram& program, int generation);
+  // One that has got ready under another program in this process.
+  static std::unique_ptr<ZygoteHandle> Adopt(EventLoop& loop, Reaper& reaper, StackDump& stacks,
+                                             ZygoteObserver& observer, const ZygoteState& state,
+                                             int generation);
   ~ZygoteHandle() override;
 
   [[nodiscard]] int generation() const { return generation_; }
   [[nodiscard]] int pid() const { return pid_; }
   [[nodiscard]] bool ready() const { return state_ == State::kReady && !given_up(); }
+  [[nodiscard]] ZygoteState ToState() const { return {pid_, socket_.fd(), stack_file_.fd()}; }
   [[nodiscard]] bool failed() const { return state_ == State::kFailed; }
 
   // Fails with ZygoteFailed when it is not ready within `seconds` from now; 0: no limit. A new call
@@ -78,6 +91,7 @@ class ZygoteHandle : public EventHandler {
         observer_(observer),
         stack_file_(std::move(stack_file)),
         generation_(generation) {}
+  void Begin(pid_t pid, MessageSocket socket);
   void OnEvents(std::uint32_t events) override;
   void ReceiveAll();
   void Handle(const Message& message);

@@ -128,13 +128,14 @@ class Server:
         env: dict[str, str] | None = None,
         prefix: tuple[object, ...] = (),
         pass_fds: tuple[int, ...] = (),
+        program: Path = GUNID,
     ):
         # Unix socket paths must be short; pytest's temporary directories are not.
         self.directory = Path(tempfile.mkdtemp(prefix="gunid-test-"))
         self.control_socket = self.directory / "control.sock"
         self.marker = uuid.uuid4().hex
         # `prefix` is a program that starts gunid, by exec or as its child.
-        command = [*prefix, GUNID, *arguments]
+        command = [*prefix, program, *arguments]
         for address in bind:
             command += ["--bind", address]
         if control:
