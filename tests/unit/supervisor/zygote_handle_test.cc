@@ -1,6 +1,7 @@
 // With programs that are no zygotes: what a real one says is tested by the integration tests.
 #include "supervisor/zygote_handle.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -30,7 +31,7 @@ class Recorder : public ZygoteObserver {
 class ZygoteHandleTest : public testing::Test {
  protected:
   Result<std::unique_ptr<ZygoteHandle>> Start(const std::string& program) {
-    ZygoteProgram start{.path = program,
+    ZygoteProgram start{.file = ProgramFile(program, UniqueFd(open(program.c_str(), O_PATH))),
                         .signal_mask = signals.original_mask(),
                         .scoreboard_fd = 0,
                         .handover_sending_fd = 0,
@@ -56,11 +57,13 @@ class ZygoteHandleTest : public testing::Test {
   Recorder recorder;
 };
 
-TEST_F(ZygoteHandleTest, AProgramThatIsNotThereIsAnError) {
-  const auto zygote = Start("/nonexistent/gunid-worker");
+TEST_F(ZygoteHandleTest, AProgramThatCannotBeRunIsAnError) {
+  const std::string file = directory.File("gunid-worker");
+  std::ofstream(file) << "#!/nonexistent/shell\n";
+  std::filesystem::permissions(file, std::filesystem::perms::owner_all);
+  const auto zygote = Start(file);
   ASSERT_FALSE(zygote.ok());
-  EXPECT_EQ(zygote.error().message,
-            "cannot start /nonexistent/gunid-worker: No such file or directory");
+  EXPECT_EQ(zygote.error().message, "cannot start " + file + ": No such file or directory");
 }
 
 TEST_F(ZygoteHandleTest, AnExitWithoutAWordIsAFailureThatNamesIt) {
