@@ -25,7 +25,7 @@ int Fail(const Error& error) {
 }
 
 // What runs here, and what is installed beside it.
-Result<std::pair<ProgramFile, ProgramFile>> Programs(const char* name,
+Result<std::pair<ProgramFile, ProgramFile>> Programs(const std::string& name,
                                                      const std::optional<ServerState>& state) {
   if (state && state->returning) {
     const LeavingProgram& own = state->leaving;
@@ -50,6 +50,14 @@ void IgnoreStraySignals() {
   for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) std::signal(signal, SIG_IGN);
 }
 
+// For a supervisor that takes them again, in a process with another pid.
+void RestoreEnvironment(const std::vector<std::string>& assignments) {
+  for (const std::string& assignment : assignments) {
+    const std::size_t equals = assignment.find('=');
+    setenv(assignment.substr(0, equals).c_str(), assignment.c_str() + equals + 1, 1);
+  }
+}
+
 // The program before this one takes its place again.
 int GoBack(ServerState state, const std::vector<std::string>& arguments, const Error& error) {
   state.returning = {"upgrade_failed", error.message, ""};
@@ -57,8 +65,64 @@ int GoBack(ServerState state, const std::vector<std::string>& arguments, const E
   return Fail(Become({previous.PathToRun(), arguments, {}}, state));
 }
 
+// What the program was started with.
+struct Start {
+  std::vector<SettingsLayer> layers;
+  std::vector<std::string> arguments;
+  InheritedSockets inherited;
+  std::optional<ServerState> state;
+  bool rehearsal = false;
+};
+
+// The life of a supervisor. Returns the exit code; `background` is set if it has not begun, because it
+// has to run in the background.
+Result<int> Serve(const Start& start, std::optional<Background>& background) {
+  const auto& state = start.state;
+  auto programs = Programs(start.arguments.front(), state);
+  if (!programs) return programs.error();
+  std::unique_ptr<ControlServer> control;
+  auto created = Supervisor::Create({
+      .layers = start.layers,
+      .arguments = start.arguments,
+      .program = std::move(programs->first),
+      .worker_program = std::move(programs->second),
+      .inherited = start.inherited,
+      .control = {.open = [&control](const Settings& settings) -> Result<std::string> {
+                    const std::string path = ControlSocketPath(settings);
+                    if (Status started = control->Start(path); !started) return started.error();
+                    return path;
+                  },
+                  .state = [&control] { return control->ToState(); },
+                  .pause = [&control] { control->Pause(); },
+                  .resume = [&control] { return control->Resume(); }},
+      .background = std::exchange(background, std::nullopt),
+      .state = state,
+  });
+  if (!created) return created.error();
+  Supervisor& supervisor = **created;
+  control = std::make_unique<ControlServer>(supervisor);
+  if (state) {
+    // Nothing is destroyed where this ends: sockets would be removed, and processes killed.
+    Status taken = supervisor.TakeOver();
+    if (taken && start.rehearsal) {
+      Rehearsal::Pass();
+      _exit(exit_code::kOk);
+    }
+    if (taken) taken = control->Adopt(state->control);
+    if (!taken && start.rehearsal) _exit(Fail(taken.error()));
+    if (!taken) _exit(GoBack(*state, start.arguments, taken.error()));
+  }
+  const int code = supervisor.Run();
+  control->Stop();
+  background = supervisor.background_wanted();
+  if (background) RestoreEnvironment(supervisor.environment());
+  return code;
+}
+
 int Main(int argc, char** argv) {
   // A rehearsal goes as far as TakeOver(), and leaves all as it is.
+  sigset_t signal_mask;
+  pthread_sigmask(SIG_SETMASK, nullptr, &signal_mask);
   const bool rehearsal = argc > 1 && argv[1] == std::string_view(kRehearseOption);
   std::vector<std::string> arguments(argv, argv + argc);
   if (rehearsal) arguments.erase(arguments.begin() + 1);
@@ -86,41 +150,25 @@ int Main(int argc, char** argv) {
   }
   if (!inherited) return fail(inherited.error());
   if (Status opened = OpenLog("-", "info"); !opened) return fail(opened.error());
-  auto programs = Programs(argv[0], state);
-  if (!programs) return fail(programs.error());
 
-  std::unique_ptr<ControlServer> control;
-  auto supervisor = Supervisor::Create({
-      .layers = command_line->layers,
-      .arguments = arguments,
-      .program = std::move(programs->first),
-      .worker_program = std::move(programs->second),
-      .inherited = std::move(*inherited),
-      .control = {.open = [&control](const Settings& settings) -> Result<std::string> {
-                    const std::string path = ControlSocketPath(settings);
-                    if (Status started = control->Start(path); !started) return started.error();
-                    return path;
-                  },
-                  .state = [&control] { return control->ToState(); },
-                  .pause = [&control] { control->Pause(); },
-                  .resume = [&control] { return control->Resume(); }},
-      .state = state,
-  });
-  if (!supervisor) return fail(supervisor.error());
-  control = std::make_unique<ControlServer>(**supervisor);
-  if (state) {
-    // Nothing is destroyed where this ends: sockets would be removed, and processes killed.
-    Status taken = (*supervisor)->TakeOver();
-    if (taken && rehearsal) {
-      Rehearsal::Pass();
-      _exit(exit_code::kOk);
+  const Start start{command_line->layers, arguments, *inherited, state, rehearsal};
+  std::optional<Background> background;
+  auto code = Serve(start, background);
+  if (code && background) {
+    pthread_sigmask(SIG_SETMASK, &signal_mask, nullptr);
+    const std::string foreground = std::to_string(getpid());
+    auto daemon = Daemon::Start();
+    if (!daemon) return Fail(daemon.error());
+    const char* const watched = std::getenv("WATCHDOG_PID");
+    if (watched != nullptr && watched == foreground) {
+      setenv("WATCHDOG_PID", std::to_string(getpid()).c_str(), 1);
     }
-    if (taken) taken = control->Adopt(state->control);
-    if (!taken) _exit(fail(taken.error()));
+    background->daemon = std::make_shared<Daemon>(std::move(*daemon));
+    const std::shared_ptr<Daemon> started = background->daemon;
+    code = Serve(start, background);
+    started->Ends(code ? *code : code.error().exit_code);
   }
-  const int code = (*supervisor)->Run();
-  control->Stop();
-  return code;
+  return code ? *code : fail(code.error());
 }
 
 }  // namespace

@@ -75,6 +75,7 @@ struct Settings {
   std::string venv;  // virtual environment; "" for $VIRTUAL_ENV, or none
   std::string pidfile;
   bool daemon = false;
+  bool enable_stdio_inheritance = false;  // of a daemon
   std::string user;         // of zygotes and workers: a name or number; "" for the supervisor's
   std::string group;        // likewise
   bool initgroups = false;  // with the supplementary groups of the user

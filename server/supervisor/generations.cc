@@ -322,6 +322,7 @@ Status Generations::AcceptSettings(Generation& generation, const SettingsLoaded&
   generation.settings = std::move(*parsed);
   const Settings& settings = generation.settings;
   if (settings.check_config && !serving_) return {};
+  if (!serving_ && observer_.StartsAnew(settings)) return {};
 
   if (Status applied = Apply(settings); !applied) return applied;
   for (const std::string& warning : loaded.warnings) spdlog::warn("{}", warning);
@@ -388,6 +389,7 @@ void Generations::ZygoteLoadedSettings(ZygoteHandle& zygote, const SettingsLoade
     if (Status accepted = AcceptSettings(*generation, loaded); !accepted) {
       return FailRollout({exit_code::kConfig, accepted.error().message, ""});
     }
+    if (stopped_) return;
     rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kSettingsAccepted);
   }
   zygote.LimitBootTime(generation->settings.boot_timeout);

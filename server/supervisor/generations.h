@@ -20,6 +20,8 @@ namespace gunid {
 class GenerationsObserver {
  public:
   virtual ~GenerationsObserver() = default;
+  // Once, when the first settings are known. True: it is stopped, because the program starts anew.
+  virtual bool StartsAnew(const Settings& settings) = 0;
   // Once, before anything is bound: become the server that these settings describe.
   virtual Status FirstSettingsLoaded(const Settings& settings) = 0;
   // At a first start with check_config: the application could be loaded, and that was all.

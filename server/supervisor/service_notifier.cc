@@ -123,6 +123,10 @@ ServiceNotifier::ServiceNotifier(EventLoop& loop) : loop_(loop) {
   }
 }
 
+void ServiceNotifier::TellPid() {
+  if (enabled()) Send("MAINPID=" + std::to_string(getpid()) + "\n");
+}
+
 void ServiceNotifier::Report(ServiceState state) {
   if (address_.empty() || state_ == state) return;
   const bool first = !state_;

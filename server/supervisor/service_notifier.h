@@ -46,6 +46,8 @@ class ServiceNotifier {
   // What it has taken from the environment, as "NAME=value", for the program that takes the place of
   // this one.
   [[nodiscard]] const std::vector<std::string>& environment() const { return environment_; }
+  // That this process is the one to watch: the one that was started goes away.
+  void TellPid();
   // Sends what is new in it; cheap where nothing is.
   void Report(ServiceState state);
 

@@ -65,6 +65,18 @@ sigset_t SignalMask(const SignalSource& signals, const std::optional<ServerState
   return mask;
 }
 
+// Of the children of a daemon, which outlive the terminal that it was started from.
+std::vector<std::pair<int, int>> Streams(const std::optional<Background>& background,
+                                         const UniqueFd& null) {
+  std::vector<std::pair<int, int>> streams;
+  if (!background) return streams;
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (DaemonKeeps(stream, background->keep_output)) continue;
+    streams.emplace_back(null.get(), stream);
+  }
+  return streams;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Supervisor>> Supervisor::Create(SupervisorOptions options) {
@@ -82,6 +94,7 @@ Result<std::unique_ptr<Supervisor>> Supervisor::Create(SupervisorOptions options
 
 Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard, Handover handover)
     : options_(std::move(options)),
+      null_(options_.background ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1),
       signals_(
           loop_,
           {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD},
@@ -108,12 +121,14 @@ Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard, Handove
                     .signal_mask = SignalMask(signals_, options_.state),
                     .scoreboard_fd = scoreboard_.fd(),
                     .handover_sending_fd = handover_.sending_fd(),
-                    .handover_receiving_fd = handover_.receiving_fd()},
+                    .handover_receiving_fd = handover_.receiving_fd(),
+                    .streams = Streams(options_.background, null_)},
                    options_.inherited, *this),
       guard_(loop_, clock_, pool_, spawner_, scoreboard_, events_, statistics_),
       files_(loop_, [this](const std::string& path) { OnFileChanged(path); }),
       rehearsal_(loop_, reaper_),
       notifier_(loop_) {
+  if (options_.background) notifier_.TellPid();
   facts_.started = clock_.Now();
   facts_.started_at = std::time(nullptr);
 }
@@ -205,11 +220,15 @@ void Supervisor::ReopenLogs() {
 
 // What the generations report
 
+bool Supervisor::StartsAnew(const Settings& settings) {
+  if (!settings.daemon || options_.background) return false;
+  background_wanted_ = {.daemon = nullptr, .keep_output = settings.enable_stdio_inheritance};
+  Stop(true);
+  return true;
+}
+
 // What is done once, when the first settings are known.
 Status Supervisor::FirstSettingsLoaded(const Settings& settings) {
-  if (settings.daemon) {
-    return Error{"daemon is not supported: run gunid in the foreground of a service manager"};
-  }
   spdlog::info("Starting gunid {}", GUNID_VERSION);
   if (!settings.pidfile.empty()) {
     if (Status written = pid_file_.Write(settings.pidfile); !written) return written;
@@ -218,11 +237,24 @@ Status Supervisor::FirstSettingsLoaded(const Settings& settings) {
   if (!path) return path.error();
   SetControlSocket(*path);
   spdlog::info("Control socket: {}", *path);
+  const bool lost = options_.background && !options_.background->keep_output;
+  if (lost && settings.errorlog == "-") {
+    spdlog::warn("A daemon's standard error is /dev/null: set errorlog to a file to keep the log");
+  }
   spdlog::info("Using worker: {}", settings.worker_kind());
   pool_.SetWanted(static_cast<int>(settings.workers));
   guard_.SetThresholds({settings.slow_request, settings.timeout});
   files_.Configure(settings);
   return {};
+}
+
+void Supervisor::ServesInBackground() {
+  const Background background = *std::exchange(options_.background, std::nullopt);
+  background.daemon->Serves(background.keep_output);
+  const Settings& settings = generations_.settings();
+  if (settings.errorlog != "-") return;
+  if (Status opened = OpenLog(settings.errorlog, settings.loglevel); !opened)
+    spdlog::error("{}", opened.error().message);
 }
 
 void Supervisor::SetControlSocket(const std::string& path) {
@@ -273,6 +305,7 @@ void Supervisor::RolloutFinished(RolloutKind kind) {
   const std::string message =
       fmt::format("Generation {} serves: {}", serving.number, WorkersAreReady(pool_.ready_count()));
   spdlog::info("{}", message);
+  if (options_.background) ServesInBackground();
   if (upgrade_ == UpgradePhase::kProving) {
     if (kind == RolloutKind::kLoad) UpgradeServes();
   } else if (kind != RolloutKind::kLoad) {

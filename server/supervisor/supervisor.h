@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/daemon.h"
 #include "base/event_loop.h"
 #include "base/signal_source.h"
 #include "ipc/handover.h"
@@ -42,6 +43,12 @@ struct ControlFunctions {
   std::function<Status()> resume;
 };
 
+// The settings want a daemon, and this is it.
+struct Background {
+  std::shared_ptr<Daemon> daemon;
+  bool keep_output = false;  // enable_stdio_inheritance
+};
+
 struct SupervisorOptions {
   std::vector<SettingsLayer> layers;   // of the command line and the environment
   std::vector<std::string> arguments;  // argv
@@ -49,6 +56,7 @@ struct SupervisorOptions {
   ProgramFile worker_program;          // gunid-worker; taken by the constructor
   InheritedSockets inherited;          // listening sockets that the program was started with
   ControlFunctions control;
+  std::optional<Background> background;
   // Of the program whose place this one takes.
   std::optional<ServerState> state;
 };
@@ -70,6 +78,14 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
 
   // Serves until it is told to stop. Returns gunid's exit code.
   int Run();
+  // After Run(): it has ended before it began, because the settings want a daemon: start it anew as one.
+  [[nodiscard]] const std::optional<Background>& background_wanted() const {
+    return background_wanted_;
+  }
+  // What it has taken from the environment for itself, "NAME=value": the next one wants it, too.
+  [[nodiscard]] const std::vector<std::string>& environment() const {
+    return notifier_.environment();
+  }
 
   void Post(Command command, std::function<void(CommandResult)> done) override;
 
@@ -112,6 +128,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   [[nodiscard]] ServerState ToState() const;
 
   // GenerationsObserver
+  bool StartsAnew(const Settings& settings) override;
   Status FirstSettingsLoaded(const Settings& settings) override;
   void ConfigurationChecked() override;
   void GenerationServes() override;
@@ -139,12 +156,14 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   void ArmPoolTimer();
   void ReportService();
 
+  void ServesInBackground();
   void SetControlSocket(const std::string& path);
   [[nodiscard]] std::string StateName() const;
   [[nodiscard]] std::string Progress() const;
   ReportSource Source();
 
   SupervisorOptions options_;
+  UniqueFd null_;  // /dev/null of a daemon's children
   Clock clock_;
   EventLoop loop_;
   SignalSource signals_;
@@ -167,6 +186,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   bool reload_wanted_ = false;  // by SIGHUP or FileWatch; starts when nothing else replaces workers
   std::optional<int> scaled_;   // by command or signal; overrides the settings' workers
 
+  std::optional<Background> background_wanted_;
   UpgradePhase upgrade_ = UpgradePhase::kNone;
   // The program before this one, while it may have to come back.
   std::optional<PreviousProgram> previous_;

@@ -39,6 +39,7 @@ Result<std::unique_ptr<ZygoteHandle>> ZygoteHandle::Start(EventLoop& loop, Reape
               {program.handover_receiving_fd, kHandoverReceivingFd}},
       .signal_mask = program.signal_mask,
   };
+  child.fds.insert(child.fds.end(), program.streams.begin(), program.streams.end());
   // The zygote lets it through when it has a handler: until then it would die of it.
   sigaddset(&child.signal_mask, SIGRTMIN + kStackSignal);
   auto pid = Spawn(child);

@@ -44,6 +44,8 @@ struct ZygoteProgram {
   int scoreboard_fd = -1;
   int handover_sending_fd = -1;
   int handover_receiving_fd = -1;
+  std::vector<std::pair<int, int>>
+      streams;  // descriptors for its standard streams that are not ours
 };
 
 // A ready zygote, for the program that takes the supervisor's place.

@@ -171,12 +171,6 @@ def test_the_application_sees_none_of_the_variables(gunid, manager):
                 "LISTEN_FDNAMES"} & set(seen)
 
 
-def test_daemon_is_refused_and_not_ignored():
-    start = run(GUNID, "hello:app", "--daemon", "--bind", "127.0.0.1:0", cwd=APPS)
-    assert start.returncode == 1
-    assert "daemon is not supported" in start.stderr
-
-
 # Socket activation
 
 
