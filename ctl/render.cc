@@ -22,6 +22,10 @@ std::string TextOrDash(const std::string& text) {
   return text.empty() ? "-" : EscapeControl(text);
 }
 
+std::string BytesOrDash(std::uint64_t bytes) {
+  return bytes == 0 ? "-" : Bytes(bytes);
+}
+
 using W = WorkerReport;
 constexpr std::array kWorkerColumns = {
     Column<W>{"ID", CellStyle::kNumber, [](const W& w) { return std::to_string(w.id); }},
@@ -35,7 +39,8 @@ constexpr std::array kWorkerColumns = {
               [](const W& w) { return std::to_string(w.in_flight); }},
     Column<W>{"HEARTBEAT", CellStyle::kNumber,
               [](const W& w) { return Duration(w.heartbeat_age_s); }},
-    Column<W>{"RSS", CellStyle::kNumber, [](const W& w) { return Bytes(w.rss_bytes); }},
+    Column<W>{"RSS", CellStyle::kNumber, [](const W& w) { return BytesOrDash(w.rss_bytes); }},
+    Column<W>{"PSS", CellStyle::kNumber, [](const W& w) { return BytesOrDash(w.pss_bytes); }},
 };
 
 using R = RequestReport;
@@ -169,6 +174,8 @@ std::string Render(const StatsReport& stats, bool colour) {
              {"workers", ReadyOfWanted(stats.workers_ready, stats.workers_wanted)},
              {"listening at", Addresses(stats.listeners)},
              {"supervisor memory", Bytes(stats.supervisor_rss_bytes)},
+             {"workers memory", Bytes(stats.pss_bytes) + " (PSS)"},
+             {"saved by sharing", Bytes(stats.memory_saved_bytes)},
              {"requests in flight", std::to_string(stats.in_flight)},
              {"requests", std::to_string(totals.requests)},
              {"server errors", std::to_string(totals.server_errors)},

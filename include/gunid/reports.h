@@ -19,7 +19,10 @@ struct WorkerReport {
   std::uint64_t requests = 0;
   int in_flight = 0;
   double heartbeat_age_s = 0;  // since the worker last went round its event loop; 0 while it boots
+  // 0 where the process is gone, or may not be looked at.
   std::uint64_t rss_bytes = 0;
+  std::uint64_t pss_bytes = 0;      // a page that N processes share counts as 1/N of it
+  std::uint64_t private_bytes = 0;  // that nobody shares
 };
 
 struct ListenerReport {
@@ -62,8 +65,9 @@ struct StacksReport {
 };
 
 // What has happened. Types: worker_ready, worker_exited, boot_failed, request_slow, request_timeout,
-// request_cancelled, request_abandoned, worker_timeout, reloaded, reload_failed, rolled_back,
-// rollback_failed, crash_looping, crash_loop_ended, scaled, stopping.
+// request_cancelled, request_abandoned, worker_timeout, memory_limit, reloaded, reload_failed,
+// rolled_back, rollback_failed, upgraded, upgrade_failed, crash_looping, crash_loop_ended, scaled,
+// stopping.
 struct EventReport {
   std::uint64_t id = 0;  // counts from 1
   std::string time;
@@ -154,6 +158,9 @@ struct StatsReport {
   int workers_ready = 0;
   int in_flight = 0;
   std::uint64_t supervisor_rss_bytes = 0;
+  std::uint64_t rss_bytes = 0;           // of all workers, with what they share counted for each
+  std::uint64_t pss_bytes = 0;           // of all workers
+  std::uint64_t memory_saved_bytes = 0;  // by sharing: the difference
   TotalsReport totals;
   std::vector<WorkerReport> workers;
   std::vector<ListenerReport> listeners;
@@ -189,7 +196,7 @@ struct JobReport {
 };
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorkerReport, id, pid, generation, state, uptime_s, requests,
-                                   in_flight, heartbeat_age_s, rss_bytes)
+                                   in_flight, heartbeat_age_s, rss_bytes, pss_bytes, private_bytes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ListenerReport, address, fd)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorkersReport, workers)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RequestReport, id, worker, pid, thread, method, path, client,
@@ -215,7 +222,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TotalsReport, requests, server_errors, bytes_
                                    workers_spawned, workers_exited, workers_crashed, reloads,
                                    reloads_failed, timeouts, stops)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StatsReport, uptime_s, generation, workers_wanted, workers_ready,
-                                   in_flight, supervisor_rss_bytes, totals, workers, listeners)
+                                   in_flight, supervisor_rss_bytes, rss_bytes, pss_bytes,
+                                   memory_saved_bytes, totals, workers, listeners)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OperationReport, operation, outcome, message, duration_s,
                                    generation, workers_wanted, workers_ready)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ErrorReport, code, message, detail)

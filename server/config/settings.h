@@ -26,6 +26,7 @@ struct Settings {
   std::int64_t worker_connections = 1000;
   std::int64_t max_requests = 0;
   std::int64_t max_requests_jitter = 0;
+  std::int64_t max_worker_memory = 0;  // bytes of PSS at which a worker is replaced; 0: never
   double max_worker_lifetime = 0;      // seconds after which a worker is replaced; 0: never
   double timeout = 30;                 // seconds for one request; 0: no limit
   double slow_request = 0;       // seconds after which a request is logged with its stack; 0: never

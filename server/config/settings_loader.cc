@@ -1,8 +1,10 @@
 #include "config/settings_loader.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cstdlib>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -66,6 +68,20 @@ std::optional<std::int64_t> ParseWhole(std::string_view text, int base) {
   return ParseNumber<std::int64_t>(text, base);
 }
 
+// "512M"
+std::optional<std::int64_t> ParseBytes(std::string_view text) {
+  constexpr std::string_view kUnits = "KMG";
+  const auto unit = text.empty() ? std::string_view::npos
+                                 : kUnits.find(static_cast<char>(std::toupper(text.back())));
+  if (unit == std::string_view::npos) return ParseWhole(text, 10);
+  text.remove_suffix(1);
+  const auto number = ParseWhole(text, 10);
+  const int shift = 10 * (static_cast<int>(unit) + 1);
+  constexpr auto kLargest = std::numeric_limits<std::int64_t>::max();
+  if (!number || *number < 0 || *number > (kLargest >> shift)) return std::nullopt;
+  return *number << shift;
+}
+
 // False for NaN.
 bool InRange(const SettingRow& row, double number) {
   return number >= row.min && number <= row.max;
@@ -86,7 +102,8 @@ std::string Range(const SettingRow& row) {
 bool Convert(const SettingRow& row, const Json& from, std::int64_t& to) {
   std::optional<std::int64_t> number;
   if (from.is_string()) {
-    number = ParseWhole(from.get_ref<const std::string&>(), row.base);
+    const auto& text = from.get_ref<const std::string&>();
+    number = row.bytes ? ParseBytes(text) : ParseWhole(text, row.base);
   } else if (from.is_number_integer() && InRange(row, from.get<double>())) {
     number = from.get<std::int64_t>();
   }
@@ -167,6 +184,7 @@ struct Expected {
   const SettingRow& row;
 
   std::string operator()(std::int64_t Settings::* /*field*/) const {
+    if (row.bytes) return "a number of bytes, as 1073741824, 512M or 2G";
     return (row.base == 8 ? "an octal number of " : "a whole number of ") + Range(row);
   }
   std::string operator()(double Settings::* /*field*/) const { return "a number of " + Range(row); }

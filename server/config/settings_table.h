@@ -31,6 +31,7 @@ struct SettingRow {
   double min = 0;                 // of numbers; of lists: the fewest entries
   double max = 0;                 // of numbers
   int base = 10;                  // in which a whole number is written as text
+  bool bytes = false;             // of whole numbers: as text, K, M or G (of 1024) may follow
   std::string_view choices = {};  // of strings: "a|b|c", in lower case; "" for any
   // An unknown choice is something that this program does not have, rather than bad usage.
   bool choices_are_parts = false;

@@ -22,7 +22,14 @@ std::uint64_t ResidentBytes(int pid) {
   return resident_pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
+MemorySample MemoryOf(const WorkerHandle& worker, const ReportSource& source) {
+  if (source.memory == nullptr) return {};
+  const auto found = source.memory->find(worker.pid);
+  return found != source.memory->end() ? found->second : MemorySample();
+}
+
 WorkerReport ReportOf(const WorkerHandle& worker, const ReportSource& source) {
+  const MemorySample memory = MemoryOf(worker, source);
   return {
       .id = worker.id,
       .pid = worker.pid,
@@ -32,7 +39,9 @@ WorkerReport ReportOf(const WorkerHandle& worker, const ReportSource& source) {
       .requests = source.scoreboard.Counters(worker.slot).requests,
       .in_flight = source.scoreboard.InFlight(worker.slot),
       .heartbeat_age_s = Seconds(Since(source.scoreboard.Heartbeat(worker.slot), source.now)),
-      .rss_bytes = worker.pid > 0 ? ResidentBytes(worker.pid) : 0,
+      .rss_bytes = memory.rss,
+      .pss_bytes = memory.pss,
+      .private_bytes = memory.unshared,
   };
 }
 
@@ -158,7 +167,12 @@ CommandResult StatsDocument(const ReportSource& source) {
       .workers = ReportsOfWorkers(source),
       .listeners = source.facts.listeners,
   };
-  for (const WorkerReport& worker : report.workers) report.in_flight += worker.in_flight;
+  for (const WorkerReport& worker : report.workers) {
+    report.in_flight += worker.in_flight;
+    report.rss_bytes += worker.rss_bytes;
+    report.pss_bytes += worker.pss_bytes;
+  }
+  report.memory_saved_bytes = report.rss_bytes - std::min(report.pss_bytes, report.rss_bytes);
   return ToResult(report);
 }
 

@@ -11,6 +11,7 @@
 #include "ipc/scoreboard.h"
 #include "supervisor/command.h"
 #include "supervisor/jobs.h"
+#include "supervisor/memory_sampler.h"
 #include "supervisor/request_watch.h"
 #include "supervisor/stack_dump.h"
 #include "supervisor/statistics.h"
@@ -39,6 +40,7 @@ struct ReportSource {
   const Statistics& statistics;
   std::function<RequestState(RequestId)> state_of;
   TimePoint now;
+  const MemorySamples* memory = nullptr;  // of the workers; null where nobody needs it
 };
 
 // Bytes that are not UTF-8 are replaced.

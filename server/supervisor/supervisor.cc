@@ -24,6 +24,7 @@ namespace {
 // Slots for the largest number of workers, the replacements beside them, and retired ones that
 // still finish their requests.
 constexpr int kSlots = 2 * kMaxWorkers;
+constexpr auto kMemoryPeriod = std::chrono::seconds(1);
 
 // As Gunicorn writes them: "hup", "term".
 std::string LowerCaseName(int signal) {
@@ -125,6 +126,7 @@ Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard, Handove
                     .streams = Streams(options_.background, null_)},
                    options_.inherited, *this),
       guard_(loop_, clock_, pool_, spawner_, scoreboard_, events_, statistics_),
+      memory_(loop_, clock_),
       files_(loop_, [this](const std::string& path) { OnFileChanged(path); }),
       rehearsal_(loop_, reaper_),
       notifier_(loop_) {
@@ -271,6 +273,7 @@ void Supervisor::GenerationServes() {
   pool_.SetWanted(scaled_.value_or(static_cast<int>(settings.workers)));
   guard_.SetThresholds({settings.slow_request, settings.timeout});
   files_.Configure(settings);
+  LimitMemory();
 }
 
 void Supervisor::RolloutFailed(RolloutKind kind, const BootFailure& failure) {
@@ -432,6 +435,66 @@ void Supervisor::WorkerGone(const WorkerHandle& worker, const std::string& exit)
   statistics_.of_gone_workers += scoreboard_.Counters(worker.slot);
   scoreboard_.Clear(worker.slot);
   spawner_.Forget(worker.id);
+  memory_watch_.Forget(worker.id);
+}
+
+// Memory
+
+void Supervisor::LimitMemory() {
+  loop_.Cancel(std::exchange(memory_timer_, 0));
+  if (generations_.settings().max_worker_memory <= 0) return;
+  memory_timer_ = loop_.RunAfter(kMemoryPeriod, [this] {
+    memory_.Sample(WorkerPids(), [this](const MemorySamples& samples) {
+      OnMemory(samples);
+      LimitMemory();
+    });
+  });
+}
+
+void Supervisor::OnMemory(const MemorySamples& samples) {
+  const auto limit = static_cast<std::uint64_t>(generations_.settings().max_worker_memory);
+  if (limit == 0 || stopping_) return;
+  struct Step {
+    WorkerHandle worker;
+    MemoryWatch::Verdict verdict;
+    std::uint64_t bytes;
+  };
+  std::vector<Step> steps;
+  for (const auto& [id, worker] : pool_.workers()) {
+    const auto sample = samples.find(worker.pid);
+    if (sample == samples.end()) continue;
+    const std::uint64_t bytes = sample->second.pss;
+    const auto verdict = memory_watch_.Sampled(id, bytes, limit);
+    if (verdict != MemoryWatch::Verdict::kNothing) steps.push_back({worker, verdict, bytes});
+  }
+  for (const Step& step : steps) {
+    const std::string message = fmt::format("{} has {} MiB of memory (PSS), the limit is {} MiB",
+                                            NameOf(step.worker), step.bytes >> 20, limit >> 20);
+    if (step.verdict == MemoryWatch::Verdict::kExpel) {
+      ExpelFor(step.worker, message);
+    } else {
+      spdlog::warn("{}: it is to be replaced", message);
+      events_.Add({.type = "memory_limit",
+                   .worker = step.worker.id,
+                   .pid = step.worker.pid,
+                   .message = message});
+      pool_.Recycle(step.worker.id, StopReason::kMemory);
+    }
+  }
+}
+
+void Supervisor::ExpelFor(const WorkerHandle& worker, const std::string& message) {
+  std::string requests;
+  for (const RequestReport& request : RequestsOf(worker, Source())) {
+    requests +=
+        (requests.empty() ? "; lost with it: " : ", ") + request.method + " " + request.path;
+  }
+  spdlog::error("{}, and it goes at once{}", message, requests);
+  events_.Add({.type = "memory_limit",
+               .worker = worker.id,
+               .pid = worker.pid,
+               .message = message + ", and it goes at once" + requests});
+  pool_.Expel(worker.id, StopReason::kMemory);
 }
 
 // The loop
@@ -536,7 +599,8 @@ ReportSource Supervisor::Source() {
           scoreboard_,
           statistics_,
           [this](RequestId id) { return guard_.StateOf(id); },
-          clock_.Now()};
+          clock_.Now(),
+          samples_};
 }
 
 }  // namespace gunid

@@ -23,6 +23,7 @@
 #include "supervisor/file_watch.h"
 #include "supervisor/generations.h"
 #include "supervisor/jobs.h"
+#include "supervisor/memory_watch.h"
 #include "supervisor/pid_file.h"
 #include "supervisor/report.h"
 #include "supervisor/request_guard.h"
@@ -95,6 +96,8 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   // Signals and commands.
   void OnSignal(int signal);
   void Execute(const Command& command, Jobs::Done done);
+  void WithMemory(std::function<void()> answer);
+  [[nodiscard]] std::vector<int> WorkerPids() const;
   void ExecuteReady(Jobs::Done done);
   void ExecuteJob(int id, Jobs::Done done);
   void ExecuteScale(const Command& command, Jobs::Done done);
@@ -144,6 +147,11 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   void WorkerCrashed(const WorkerHandle& worker, const std::string& exit) override;
   void WorkerGone(const WorkerHandle& worker, const std::string& exit) override;
 
+  // max_worker_memory
+  void LimitMemory();
+  void OnMemory(const MemorySamples& samples);
+  void ExpelFor(const WorkerHandle& worker, const std::string& message);
+
   void KeepCrash(const WorkerHandle& worker, const std::string& message, const std::string& detail);
   void OnFileChanged(const std::string& path);
   void OnWorkerMessage(int worker_id, const Message& message);
@@ -178,6 +186,10 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   WorkerPool pool_;
   Generations generations_;
   RequestGuard guard_;
+  MemorySampler memory_;
+  MemoryWatch memory_watch_;
+  const MemorySamples* samples_ = nullptr;  // while a document is made with them
+  EventLoop::TimerId memory_timer_ = 0;
   FileWatch files_;
   PidFile pid_file_;
   Rehearsal rehearsal_;

@@ -23,9 +23,9 @@ void Supervisor::Execute(const Command& command, Jobs::Done done) {
     case CommandId::kJob:
       return ExecuteJob(command.job, std::move(done));
     case CommandId::kStats:
-      return done(StatsDocument(Source()));
+      return WithMemory([this, done = std::move(done)] { done(StatsDocument(Source())); });
     case CommandId::kWorkers:
-      return done(WorkersDocument(Source()));
+      return WithMemory([this, done = std::move(done)] { done(WorkersDocument(Source())); });
     case CommandId::kRequests:
       return done(RequestsDocument(Source()));
     case CommandId::kEvents:
@@ -56,6 +56,23 @@ void Supervisor::StartJob(const Command& command, Jobs::Done done) {
   } else {
     done(JobDocument(jobs_.Add(command.id, nullptr), "", clock_.Now(), 202));
   }
+}
+
+// Runs `answer` when the memory of all workers is known.
+void Supervisor::WithMemory(std::function<void()> answer) {
+  memory_.Sample(WorkerPids(), [this, answer = std::move(answer)](const MemorySamples& samples) {
+    samples_ = &samples;
+    answer();
+    samples_ = nullptr;
+  });
+}
+
+std::vector<int> Supervisor::WorkerPids() const {
+  std::vector<int> pids;
+  for (const auto& [id, worker] : pool_.workers()) {
+    if (worker.pid > 0) pids.push_back(worker.pid);
+  }
+  return pids;
 }
 
 void Supervisor::ExecuteReady(Jobs::Done done) {

@@ -169,6 +169,7 @@ Status Supervisor::TakeOver() {
   guard_.SetThresholds({settings.slow_request, settings.timeout});
   files_.Configure(settings);
   files_.AddFiles(state.watched_files);
+  LimitMemory();
   pid_file_.Adopt(state.pid_file);
   if (!state.returning) {
     previous_ = {state.leaving.version, ProgramFile(state.leaving.path, UniqueFd(state.leaving.fd)),

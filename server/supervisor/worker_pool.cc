@@ -111,6 +111,15 @@ void WorkerPool::Recycle(int worker_id, StopReason reason) {
   Reconcile();
 }
 
+void WorkerPool::Expel(int worker_id, StopReason reason) {
+  const auto found = workers_.find(worker_id);
+  if (found == workers_.end()) return;
+  WorkerHandle& worker = found->second;
+  if (worker.state == WorkerState::kReady) worker.reason = reason;
+  Apply(worker, WorkerEvent::kQuit);
+  Reconcile();
+}
+
 void WorkerPool::Shutdown(bool quick) {
   shutting_down_ = true;
   for (auto& [id, worker] : workers_) {

@@ -104,6 +104,8 @@ class WorkerPool {
   // It is over a limit: it serves until a replacement is ready. For kTimeout the reason counts also
   // where it goes anyway.
   void Recycle(int worker_id, StopReason reason);
+  // It is so far over a limit that it goes now, whatever it does.
+  void Expel(int worker_id, StopReason reason);
   // No workers are wanted any more. Quick: they are not given the time to finish their requests.
   void Shutdown(bool quick);
 

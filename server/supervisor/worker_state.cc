@@ -161,6 +161,8 @@ std::string_view StopReasonName(StopReason reason) {
       return "none";
     case StopReason::kMaxRequests:
       return "max_requests";
+    case StopReason::kMemory:
+      return "memory";
     case StopReason::kLifetime:
       return "lifetime";
     case StopReason::kScaleDown:

@@ -64,6 +64,7 @@ std::string_view WorkerStateName(WorkerState state);
 enum class StopReason : std::uint8_t {
   kNone,
   kMaxRequests,
+  kMemory,
   kLifetime,
   kScaleDown,
   kReload,
