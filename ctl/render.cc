@@ -26,6 +26,16 @@ std::string BytesOrDash(std::uint64_t bytes) {
   return bytes == 0 ? "-" : Bytes(bytes);
 }
 
+// Further in than the lines around it.
+std::string Indented(const std::string& lines) {
+  std::string text;
+  std::istringstream stream(lines);
+  for (std::string line; std::getline(stream, line);) {
+    text += line.empty() ? "\n" : "    " + EscapeControlLines(line) + "\n";
+  }
+  return text;
+}
+
 using W = WorkerReport;
 constexpr std::array kWorkerColumns = {
     Column<W>{"ID", CellStyle::kNumber, [](const W& w) { return std::to_string(w.id); }},
@@ -141,6 +151,9 @@ std::string Render(const CrashesReport& report, bool /*colour*/) {
               Duration(request.age_s) + ", client " + TextOrDash(request.client) + ")\n";
     }
     text += EndedLines(crash.detail);
+    if (!crash.stderr_tail.empty()) {
+      text += "    standard error, at last:\n" + Indented(crash.stderr_tail);
+    }
   }
   return text.empty() ? "no worker has crashed\n" : text;
 }
@@ -239,11 +252,7 @@ std::string RenderEvent(const EventReport& event) {
   std::string text =
       EscapeControl(event.time) + kGap + PadRight(EscapeControl(event.type), kTypeWidth) + kGap +
       PadRight(Subject(event), kSubjectWidth) + kGap + EscapeControl(event.message) + "\n";
-  std::istringstream detail(event.detail);
-  for (std::string line; std::getline(detail, line);) {
-    text += line.empty() ? "\n" : "    " + EscapeControlLines(line) + "\n";
-  }
-  return text;
+  return text + Indented(event.detail);
 }
 
 std::optional<std::string> RenderReport(const Command& command, const std::string& body,

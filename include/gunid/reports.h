@@ -94,6 +94,7 @@ struct CrashReport {
   std::string message;                  // "was killed by SIGSEGV"
   std::string detail;                   // of a boot failure: the application's traceback, or ""
   std::vector<RequestReport> requests;  // that were in flight
+  std::string stderr_tail;              // what it wrote to its standard error at last
 };
 
 struct CrashesReport {
@@ -207,8 +208,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StacksReport, worker, pid, threads)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EventReport, id, time, type, worker, pid, request, message,
                                    detail)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EventsReport, events)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(CrashReport, time, worker, pid, generation, reason, message,
-                                   detail, requests)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(CrashReport, time, worker, pid, generation, reason,
+                                                message, detail, requests, stderr_tail)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(CrashesReport, crashes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DrainingReport, worker, pid, reason, requests)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StatusReport, state, version, pid, name, app, generation,

@@ -61,7 +61,8 @@ struct BootFailure {
   std::string traceback;  // the application's, "" if it is not to blame
 };
 
-// Two descriptors travel beside: the worker's end of its channel, and its stack file.
+// Descriptors travel beside: the worker's end of its channel, its stack file, and its standard error,
+// if that is not to be the zygote's.
 struct ForkRequest {
   int worker_id = 0;
   int slot = 0;  // of the scoreboard

@@ -82,6 +82,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(WorkerHandle, id, slot, generati
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PoolState, wanted, generation, next_id, workers)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ChannelState, worker, pid, socket_fd, stack_fd,
                                                 stack_thread, greenlets)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ErrorPipeState, worker, fd)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ZygoteState, pid, socket_fd, stack_fd)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ListenerSetsState::Socket, wanted, bound, fd,
                                                 inherited, device, inode)
@@ -100,13 +101,11 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Statistics, of_gone_workers, wor
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ControlSocketState, path, fd, device, inode)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(LeavingProgram, version, path, fd, worker_path,
                                                 worker_fd)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ServerState, format, leaving, returning, directory,
-                                                blocked_signals, inherited_sockets,
-                                                activated_sockets, scoreboard_fd,
-                                                handover_sending_fd, handover_receiving_fd, control,
-                                                generations, pool, channels, pid_file, started_ns,
-                                                started_at, last_error, scaled, reload_wanted,
-                                                statistics, jobs, events, crashes, watched_files)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
+    ServerState, format, leaving, returning, directory, blocked_signals, inherited_sockets,
+    activated_sockets, scoreboard_fd, handover_sending_fd, handover_receiving_fd, control,
+    generations, pool, channels, errors, pid_file, started_ns, started_at, last_error, scaled,
+    reload_wanted, statistics, jobs, events, crashes, watched_files)
 
 std::string EncodeServerState(const ServerState& state) {
   return Json(state).dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -140,6 +139,7 @@ std::vector<int> DescriptorsOf(const ServerState& state) {
     fds.push_back(channel.socket_fd);
     fds.push_back(channel.stack_fd);
   }
+  for (const ErrorPipeState& pipe : state.errors) fds.push_back(pipe.fd);
   fds.insert(fds.end(), state.inherited_sockets.begin(), state.inherited_sockets.end());
   std::ranges::sort(fds);
   const auto repeated = std::ranges::unique(fds);

@@ -55,6 +55,7 @@ struct ServerState {
   GenerationsState generations;
   PoolState pool;
   std::vector<ChannelState> channels;
+  std::vector<ErrorPipeState> errors;
 
   std::string pid_file;
   std::int64_t started_ns = 0;  // CLOCK_MONOTONIC

@@ -78,6 +78,11 @@ std::vector<std::pair<int, int>> Streams(const std::optional<Background>& backgr
   return streams;
 }
 
+// Workers keep a terminal: for developers it matters that it is one.
+bool OnTerminal() {
+  return isatty(STDERR_FILENO) == 1;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Supervisor>> Supervisor::Create(SupervisorOptions options) {
@@ -104,7 +109,8 @@ Supervisor::Supervisor(SupervisorOptions options, Scoreboard scoreboard, Handove
       stacks_(loop_),
       scoreboard_(std::move(scoreboard)),
       handover_(std::move(handover)),
-      spawner_(loop_, reaper_, stacks_,
+      errors_(STDERR_FILENO),
+      spawner_(loop_, reaper_, stacks_, options_.background || !OnTerminal() ? &errors_ : nullptr,
                {.forked =
                     [this](int id, int pid) {
                       ++statistics_.workers_spawned;
@@ -141,6 +147,7 @@ int Supervisor::Run() {
   // What exec has left pending, or unseen.
   if (options_.state) reaper_.Reap();
   if (options_.state && options_.state->returning) UpgradeFailed(*options_.state->returning);
+  errors_.Start();
   if (generations_.serving() == nullptr || upgrade_ == UpgradePhase::kProving)
     generations_.StartRollout();
   while (!loop_.stopped()) {
@@ -148,6 +155,7 @@ int Supervisor::Run() {
     ReportService();
     if (!loop_.stopped()) loop_.RunOnce();
   }
+  errors_.Stop();  // the workers' last words come first
   if (generations_.serving() != nullptr) spdlog::info("Shutting down");
   return exit_code_;
 }
@@ -418,7 +426,17 @@ void Supervisor::KeepCrash(const WorkerHandle& worker, const std::string& messag
                 .reason = std::string(StopReasonName(worker.reason)),
                 .message = message,
                 .detail = detail,
-                .requests = RequestsOf(worker, Source())});
+                .requests = RequestsOf(worker, Source()),
+                .stderr_tail = LastWords(worker)});
+}
+
+// Of a worker whose log is elsewhere they are said there, too.
+std::string Supervisor::LastWords(const WorkerHandle& worker) {
+  std::string words = errors_.Tail(worker.id);
+  if (!words.empty() && generations_.settings().errorlog != "-") {
+    spdlog::error("{} wrote to its standard error at last:\n{}", NameOf(worker), words);
+  }
+  return words;
 }
 
 void Supervisor::WorkerGone(const WorkerHandle& worker, const std::string& exit) {

@@ -19,6 +19,7 @@
 #include "ipc/handover.h"
 #include "supervisor/command.h"
 #include "supervisor/crash_log.h"
+#include "supervisor/error_relay.h"
 #include "supervisor/event_log.h"
 #include "supervisor/file_watch.h"
 #include "supervisor/generations.h"
@@ -153,6 +154,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   void ExpelFor(const WorkerHandle& worker, const std::string& message);
 
   void KeepCrash(const WorkerHandle& worker, const std::string& message, const std::string& detail);
+  std::string LastWords(const WorkerHandle& worker);
   void OnFileChanged(const std::string& path);
   void OnWorkerMessage(int worker_id, const Message& message);
   void FailJobs(const BootFailure& failure);
@@ -182,6 +184,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   EventLog events_;
   CrashLog crashes_;
   Statistics statistics_;
+  ErrorRelay errors_;
   WorkerSpawner spawner_;
   WorkerPool pool_;
   Generations generations_;

@@ -95,7 +95,9 @@ void Supervisor::Leave() {
   events_.AnswerWaiters();
   jobs_.AnswerWaiters(ErrorResult(503, kBeingUpgraded));
   options_.control.pause();
+  errors_.Stop();
   const Error error = Become(Next(), ToState());
+  errors_.Start();
   if (Status resumed = options_.control.resume(); !resumed)
     spdlog::error("Control socket: {}", resumed.error().message);
   UpgradeFailed({"upgrade_failed", error.message, ""});
@@ -136,6 +138,7 @@ ServerState Supervisor::ToState() const {
   state.generations = generations_.ToState();
   state.pool = pool_.ToState();
   state.channels = spawner_.ToState();
+  state.errors = errors_.ToState();
   state.pid_file = pid_file_.path();
   state.started_ns = facts_.started.time_since_epoch().count();
   state.started_at = facts_.started_at;
@@ -164,6 +167,7 @@ Status Supervisor::TakeOver() {
   reload_wanted_ = state.reload_wanted;
   pool_.Adopt(state.pool);
   spawner_.Adopt(state.channels);
+  errors_.Adopt(state.errors);
   if (Status adopted = generations_.Adopt(state.generations); !adopted) return adopted;
   const Settings& settings = generations_.settings();
   guard_.SetThresholds({settings.slow_request, settings.timeout});

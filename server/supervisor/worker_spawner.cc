@@ -74,9 +74,9 @@ class WorkerChannel : public EventHandler {
   const std::function<void(const Message&)> on_message_;
 };
 
-WorkerSpawner::WorkerSpawner(EventLoop& loop, Reaper& reaper, StackDump& stacks,
+WorkerSpawner::WorkerSpawner(EventLoop& loop, Reaper& reaper, StackDump& stacks, ErrorRelay* errors,
                              SpawnerEvents events)
-    : loop_(loop), reaper_(reaper), stacks_(stacks), events_(std::move(events)) {}
+    : loop_(loop), reaper_(reaper), stacks_(stacks), errors_(errors), events_(std::move(events)) {}
 
 WorkerSpawner::~WorkerSpawner() = default;
 
@@ -114,7 +114,11 @@ void WorkerSpawner::Fork(const WorkerHandle& worker) {
   auto stacks = StackFile::Create();
   Status asked = pair ? Status() : Status(pair.error());
   if (asked && !stacks) asked = stacks.error();
-  if (asked) asked = zygote.handle->Fork({id, worker.slot}, pair->second.fd(), stacks->fd());
+  auto errors = errors_ != nullptr ? errors_->Open(id) : Result<UniqueFd>(UniqueFd());
+  if (asked && !errors) asked = errors.error();
+  if (asked) {
+    asked = zygote.handle->Fork({id, worker.slot}, pair->second.fd(), stacks->fd(), errors->get());
+  }
   if (!asked) {
     loop_.Post([this, id, message = asked.error().message] {
       events_.fork_failed(id, {exit_code::kConfig, "cannot start a worker: " + message, ""});
@@ -187,6 +191,7 @@ void WorkerSpawner::OnExit(int worker_id, int pid, int status) {
 }
 
 void WorkerSpawner::Forget(int worker_id) {
+  if (errors_ != nullptr) errors_->Forget(worker_id);
   channels_.erase(worker_id);
 }
 

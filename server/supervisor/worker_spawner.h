@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "supervisor/error_relay.h"
 #include "supervisor/oom_watch.h"
 #include "supervisor/stack_dump.h"
 #include "supervisor/worker_pool.h"
@@ -37,7 +38,9 @@ struct ChannelState {
 
 class WorkerSpawner : public Spawner {
  public:
-  WorkerSpawner(EventLoop& loop, Reaper& reaper, StackDump& stacks, SpawnerEvents events);
+  // `errors`: null where workers have the supervisor's standard error.
+  WorkerSpawner(EventLoop& loop, Reaper& reaper, StackDump& stacks, ErrorRelay* errors,
+                SpawnerEvents events);
   ~WorkerSpawner() override;
 
   // Every fork that was asked for has been answered.
@@ -78,6 +81,7 @@ class WorkerSpawner : public Spawner {
   EventLoop& loop_;
   Reaper& reaper_;
   StackDump& stacks_;
+  ErrorRelay* const errors_;
   SpawnerEvents events_;
   OomWatch ooms_;
   std::map<int, RegisteredZygote> zygotes_;                 // by generation

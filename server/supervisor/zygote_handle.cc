@@ -108,9 +108,10 @@ void ZygoteHandle::SendListeners(const ListenersOpened& listeners, const std::ve
   }
 }
 
-Status ZygoteHandle::Fork(const ForkRequest& request, int channel_fd, int stack_fd) {
-  if (Status sent = socket_.Send(EncodeMessage(request), {channel_fd, stack_fd}); !sent)
-    return sent;
+Status ZygoteHandle::Fork(const ForkRequest& request, int channel_fd, int stack_fd, int errors_fd) {
+  std::vector<int> fds{channel_fd, stack_fd};
+  if (errors_fd >= 0) fds.push_back(errors_fd);
+  if (Status sent = socket_.Send(EncodeMessage(request), fds); !sent) return sent;
   if (forks_under_way_++ == 0) LimitForkTime();
   return {};
 }

@@ -76,8 +76,9 @@ class ZygoteHandle : public EventHandler {
   // replaces the old limit.
   void LimitBootTime(double seconds);
   void SendListeners(const ListenersOpened& listeners, const std::vector<int>& fds);
-  // Asks for a worker that gets the two. Answered by ZygoteForked, or by ZygoteFailed.
-  Status Fork(const ForkRequest& request, int channel_fd, int stack_fd);
+  // Asks for a worker that gets the descriptors; `errors_fd` -1: it has the zygote's standard error.
+  // Answered by ZygoteForked, or by ZygoteFailed.
+  Status Fork(const ForkRequest& request, int channel_fd, int stack_fd, int errors_fd);
   // Without ZygoteFailed. When the server stops: it must be gone before its parent. Blocks for the
   // moment that a kill takes.
   void KillAndWait();

@@ -80,7 +80,7 @@ Status Zygote::LoadSettings(const LoadRequest& request) {
   if (!known->chdir.empty() && chdir(known->chdir.c_str()) != 0)
     return Errno("chdir " + known->chdir);
   if (Status started = InitializePython(known->venv); !started) return started;
-  if (Status dumping = DumpStacksOnAbort(LogFd()); !dumping) return dumping;
+  if (Status dumping = DumpStacksOnAbort(STDERR_FILENO); !dumping) return dumping;
   if (Status dumping = DumpStacksOnSignal(SIGRTMIN + kStackSignal, kStackFd); !dumping) {
     return dumping;
   }
@@ -174,7 +174,7 @@ int Zygote::ForkOnRequest() {
     if (request == nullptr) continue;
 
     // Without channel and stack file - the limit of open files is reached - there can be no worker.
-    const pid_t pid = fds.size() == 2 ? DoubleFork() : -1;
+    const pid_t pid = fds.size() >= 2 ? DoubleFork() : -1;
     if (pid == 0) return BecomeWorker(*request, std::move(fds));
     if (!socket_.Send(EncodeMessage(Forked{request->worker_id, pid}))) return exit_code::kOk;
   }
@@ -184,8 +184,11 @@ int Zygote::ForkOnRequest() {
 int Zygote::BecomeWorker(const ForkRequest& request, std::vector<UniqueFd> fds) {
   socket_.Close();
   MessageSocket channel(std::move(fds[0]));
-  // In the place of the zygote's: faulthandler writes to the number.
+  // In the place of the zygote's: faulthandler writes to the numbers.
   if (dup3(fds[1].get(), kStackFd, O_CLOEXEC) < 0) return exit_code::kConfig;
+  if (fds.size() > 2 && dup2(fds[2].get(), STDERR_FILENO) < 0) return exit_code::kConfig;
+  if (settings_.errorlog == "-" && !OpenLog(settings_.errorlog, settings_.loglevel))
+    return exit_code::kConfig;
   fds.clear();
   if (settings_.greenlets()) ReviveGreenlets();
   Worker worker({.settings = settings_,
