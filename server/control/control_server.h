@@ -10,7 +10,6 @@
 
 #include "base/result.h"
 #include "supervisor/command.h"
-#include "supervisor/server_state.h"
 
 namespace gunid {
 

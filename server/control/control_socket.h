@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "config/settings.h"
-#include "supervisor/server_state.h"
+#include "supervisor/command.h"
 
 namespace gunid {
 

@@ -3,6 +3,7 @@
 // operation has ended.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -24,6 +25,14 @@ inline const ErrorReport kBeingStopped{"stopping", "the server is being stopped"
 // To whoever is cut off by an upgrade; the server serves, and is there again at once.
 inline const ErrorReport kBeingUpgraded{
     "upgrading", "the supervisor's program is being replaced: ask again", ""};
+
+// The socket that commands come by, for the program that takes the supervisor's place.
+struct ControlSocketState {
+  std::string path;
+  int fd = -1;
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+};
 
 class CommandSink {
  public:

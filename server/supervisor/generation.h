@@ -7,7 +7,7 @@
 
 #include "config/settings.h"
 #include "supervisor/listener_set.h"
-#include "supervisor/zygote_handle.h"
+#include "supervisor/zygote.h"
 
 namespace gunid {
 
@@ -15,7 +15,7 @@ struct Generation {
   int number = 0;
   Settings settings;
   ListenerSet listeners;
-  std::unique_ptr<ZygoteHandle> zygote;
+  std::unique_ptr<Zygote> zygote;
 };
 
 }  // namespace gunid

@@ -60,16 +60,13 @@ void LogBootFailure(const std::string& what, const BootFailure& failure) {
                 failure.traceback);
 }
 
-Generations::Generations(EventLoop& loop, Reaper& reaper, StackDump& stacks, WorkerSpawner& spawner,
-                         WorkerPool& pool, ZygoteProgram program, InheritedSockets inherited,
-                         GenerationsObserver& observer)
+Generations::Generations(EventLoop& loop, ZygoteFactory& zygotes, WorkerSpawner& spawner,
+                         WorkerPool& pool, StartedFrom started_from, GenerationsObserver& observer)
     : loop_(loop),
-      reaper_(reaper),
-      stacks_(stacks),
+      zygotes_(zygotes),
       spawner_(spawner),
       pool_(pool),
-      program_(std::move(program)),
-      inherited_(std::move(inherited)),
+      started_from_(std::move(started_from)),
       observer_(observer) {}
 
 const Settings& Generations::settings() const {
@@ -113,7 +110,7 @@ Status Generations::Adopt(const GenerationsState& state) {
     generation->number = of.number;
     generation->settings = std::move(*settings);
     generation->listeners = std::move(listeners[i]);
-    generation->zygote = ZygoteHandle::Adopt(loop_, reaper_, stacks_, *this, of.zygote, of.number);
+    generation->zygote = zygotes_.Adopt(*this, of.zygote, of.number);
     spawner_.Register(*generation->zygote, generation->settings.greenlets());
     if (serving_) {
       kept_.push_back(std::move(generation));
@@ -334,10 +331,10 @@ Status Generations::AcceptSettings(Generation& generation, const SettingsLoaded&
     return became;
   }
 
-  if (!serving_ && !inherited_.activated().empty())
+  if (!serving_ && !started_from_.inherited.activated().empty())
     spdlog::info("Socket activation: LISTEN_FDS takes the place of bind");
-  auto listeners =
-      ListenerSet::Open(settings, serving_ ? serving_->listeners : ListenerSet(), inherited_);
+  auto listeners = ListenerSet::Open(settings, serving_ ? serving_->listeners : ListenerSet(),
+                                     started_from_.inherited);
   if (!listeners) return listeners.error();
   generation.listeners = std::move(*listeners);
   if (!serving_ || generation.listeners.addresses() != serving_->listeners.addresses()) {
@@ -348,7 +345,7 @@ Status Generations::AcceptSettings(Generation& generation, const SettingsLoaded&
 
 // The directory is relative to where gunid was started, also at a reload.
 Status Generations::Apply(const Settings& settings) const {
-  const auto directory = std::filesystem::path(program_.directory) / settings.chdir;
+  const auto directory = std::filesystem::path(started_from_.directory) / settings.chdir;
   if (chdir(directory.c_str()) != 0) return Errno("chdir " + settings.chdir);
   // The workers open the log themselves when it is rotated.
   const auto account = FindAccount(settings.user, settings.group, settings.initgroups);
@@ -360,10 +357,10 @@ Status Generations::Apply(const Settings& settings) const {
 // Zygotes
 
 Status Generations::StartZygote(Generation& generation) {
-  auto zygote = ZygoteHandle::Start(loop_, reaper_, stacks_, *this, program_, generation.number);
+  auto zygote = zygotes_.Start(*this, generation.number);
   if (!zygote) return zygote.error();
   generation.zygote = std::move(*zygote);
-  generation.zygote->LimitBootTime(BootTimeout(program_.layers));
+  generation.zygote->LimitBootTime(BootTimeout(started_from_.layers));
   return {};
 }
 
@@ -381,7 +378,7 @@ void Generations::RestartZygote() {
   }
 }
 
-void Generations::ZygoteLoadedSettings(ZygoteHandle& zygote, const SettingsLoaded& loaded) {
+void Generations::ZygoteLoadedSettings(Zygote& zygote, const SettingsLoaded& loaded) {
   Generation* generation = GenerationOf(zygote);
   if (generation == nullptr) return;
   // A zygote that replaces a dead one joins a generation whose settings stay as they are.
@@ -397,7 +394,7 @@ void Generations::ZygoteLoadedSettings(ZygoteHandle& zygote, const SettingsLoade
   zygote.SendListeners({listeners.addresses(), listeners.inherited()}, listeners.fds());
 }
 
-void Generations::ZygoteBecameReady(ZygoteHandle& zygote) {
+void Generations::ZygoteBecameReady(Zygote& zygote) {
   const Generation* generation = GenerationOf(zygote);
   if (generation == nullptr) return;
   spawner_.Register(zygote, generation->settings.greenlets());
@@ -408,7 +405,7 @@ void Generations::ZygoteBecameReady(ZygoteHandle& zygote) {
   pool_.RollTo(generation->number);
 }
 
-void Generations::ZygoteFailed(ZygoteHandle& zygote, const BootFailure& failure) {
+void Generations::ZygoteFailed(Zygote& zygote, const BootFailure& failure) {
   const Generation* generation = GenerationOf(zygote);
   if (generation == nullptr) return;
   spawner_.Unregister(zygote, failure);
@@ -431,12 +428,12 @@ void Generations::ZygoteLoadedFiles(const FilesLoaded& loaded) {
   observer_.FilesWereLoaded(loaded);
 }
 
-void Generations::ZygoteForked(ZygoteHandle& /*zygote*/, const Forked& forked) {
+void Generations::ZygoteForked(Zygote& /*zygote*/, const Forked& forked) {
   spawner_.Answer(forked);
 }
 
 // nullptr: of one that was discarded in this turn of the loop.
-Generation* Generations::GenerationOf(const ZygoteHandle& zygote) const {
+Generation* Generations::GenerationOf(const Zygote& zygote) const {
   const auto has = [&zygote](const std::unique_ptr<Generation>& generation) {
     return generation && generation->zygote.get() == &zygote;
   };

@@ -51,11 +51,17 @@ struct GenerationsState {
   ListenerSetsState listeners;               // a set of each, in the same order
 };
 
+// What is the same for all generations.
+struct StartedFrom {
+  std::string directory;
+  std::vector<SettingsLayer> layers;  // without that of the configuration file
+  InheritedSockets inherited;
+};
+
 class Generations : private ZygoteObserver {
  public:
-  Generations(EventLoop& loop, Reaper& reaper, StackDump& stacks, WorkerSpawner& spawner,
-              WorkerPool& pool, ZygoteProgram program, InheritedSockets inherited,
-              GenerationsObserver& observer);
+  Generations(EventLoop& loop, ZygoteFactory& zygotes, WorkerSpawner& spawner, WorkerPool& pool,
+              StartedFrom started_from, GenerationsObserver& observer);
 
   // A generation serves, its zygote is ready, and no rollout is under way.
   [[nodiscard]] bool idle() const {
@@ -65,8 +71,6 @@ class Generations : private ZygoteObserver {
   [[nodiscard]] GenerationsState ToState() const;
   // Of one that has done nothing yet.
   Status Adopt(const GenerationsState& state);
-
-  [[nodiscard]] const ZygoteProgram& program() const { return program_; }
 
   // None may be under way.
   void StartRollout();
@@ -94,11 +98,11 @@ class Generations : private ZygoteObserver {
   [[nodiscard]] const Settings& settings() const;
 
  private:
-  void ZygoteLoadedSettings(ZygoteHandle& zygote, const SettingsLoaded& loaded) override;
-  void ZygoteBecameReady(ZygoteHandle& zygote) override;
-  void ZygoteFailed(ZygoteHandle& zygote, const BootFailure& failure) override;
+  void ZygoteLoadedSettings(Zygote& zygote, const SettingsLoaded& loaded) override;
+  void ZygoteBecameReady(Zygote& zygote) override;
+  void ZygoteFailed(Zygote& zygote, const BootFailure& failure) override;
   void ZygoteLoadedFiles(const FilesLoaded& loaded) override;
-  void ZygoteForked(ZygoteHandle& zygote, const Forked& forked) override;
+  void ZygoteForked(Zygote& zygote, const Forked& forked) override;
 
   void RollBackTo(RolloutKind kind);
   void Replaced();
@@ -115,15 +119,13 @@ class Generations : private ZygoteObserver {
   void ShutDownListeners();
   void FailRollout(const BootFailure& failure);
   void Discard(std::unique_ptr<Generation> generation, const BootFailure& why);
-  [[nodiscard]] Generation* GenerationOf(const ZygoteHandle& zygote) const;
+  [[nodiscard]] Generation* GenerationOf(const Zygote& zygote) const;
 
   EventLoop& loop_;
-  Reaper& reaper_;
-  StackDump& stacks_;
+  ZygoteFactory& zygotes_;
   WorkerSpawner& spawner_;
   WorkerPool& pool_;
-  const ZygoteProgram program_;
-  const InheritedSockets inherited_;
+  const StartedFrom started_from_;
   GenerationsObserver& observer_;
 
   std::unique_ptr<Generation> serving_;           // null until the first rollout is done

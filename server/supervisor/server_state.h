@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "gunid/reports.h"
+#include "supervisor/command.h"
 #include "supervisor/generations.h"
 #include "supervisor/jobs.h"
 #include "supervisor/statistics.h"
@@ -18,13 +19,6 @@
 #include "supervisor/worker_spawner.h"
 
 namespace gunid {
-
-struct ControlSocketState {
-  std::string path;
-  int fd = -1;
-  std::uint64_t device = 0;
-  std::uint64_t inode = 0;
-};
 
 // The program that leaves, for the way back.
 struct LeavingProgram {

@@ -31,6 +31,7 @@
 #include "supervisor/server_state.h"
 #include "supervisor/service_notifier.h"
 #include "supervisor/upgrade.h"
+#include "supervisor/zygote_handle.h"
 
 namespace gunid {
 
@@ -185,6 +186,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   CrashLog crashes_;
   Statistics statistics_;
   ErrorRelay errors_;
+  ZygoteProcesses zygotes_;
   WorkerSpawner spawner_;
   WorkerPool pool_;
   Generations generations_;

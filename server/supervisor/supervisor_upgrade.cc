@@ -116,8 +116,8 @@ ServerState Supervisor::ToState() const {
   state.leaving = {.version = GUNID_VERSION,
                    .path = options_.program.path(),
                    .fd = options_.program.fd(),
-                   .worker_path = generations_.program().file.path(),
-                   .worker_fd = generations_.program().file.fd()};
+                   .worker_path = zygotes_.program().file.path(),
+                   .worker_fd = zygotes_.program().file.fd()};
   if (returning_) {
     // What the program that comes back was started from.
     state.returning = returning_;
@@ -127,8 +127,8 @@ ServerState Supervisor::ToState() const {
                      .worker_path = previous_->worker.path(),
                      .worker_fd = previous_->worker.fd()};
   }
-  state.directory = generations_.program().directory;
-  state.blocked_signals = SignalsIn(generations_.program().signal_mask);
+  state.directory = zygotes_.program().directory;
+  state.blocked_signals = SignalsIn(zygotes_.program().signal_mask);
   state.inherited_sockets = options_.inherited.numbers();
   state.activated_sockets = options_.inherited.activated();
   state.scoreboard_fd = scoreboard_.fd();

@@ -80,11 +80,11 @@ WorkerSpawner::WorkerSpawner(EventLoop& loop, Reaper& reaper, StackDump& stacks,
 
 WorkerSpawner::~WorkerSpawner() = default;
 
-void WorkerSpawner::Register(ZygoteHandle& zygote, bool greenlets) {
+void WorkerSpawner::Register(Zygote& zygote, bool greenlets) {
   zygotes_[zygote.generation()] = {&zygote, greenlets};
 }
 
-void WorkerSpawner::Unregister(ZygoteHandle& zygote, const BootFailure& failure) {
+void WorkerSpawner::Unregister(Zygote& zygote, const BootFailure& failure) {
   const auto registered = zygotes_.find(zygote.generation());
   if (registered == zygotes_.end() || registered->second.handle != &zygote) return;
   zygotes_.erase(registered);

@@ -10,9 +10,10 @@
 
 #include "supervisor/error_relay.h"
 #include "supervisor/oom_watch.h"
+#include "supervisor/reaper.h"
 #include "supervisor/stack_dump.h"
 #include "supervisor/worker_pool.h"
-#include "supervisor/zygote_handle.h"
+#include "supervisor/zygote.h"
 
 namespace gunid {
 
@@ -51,9 +52,9 @@ class WorkerSpawner : public Spawner {
 
   // The zygote, which must outlive its registration, forks the workers of its generation.
   // `greenlets`: they run their requests in greenlets.
-  void Register(ZygoteHandle& zygote, bool greenlets);
+  void Register(Zygote& zygote, bool greenlets);
   // Forks that the zygote has not answered fail with `failure`.
-  void Unregister(ZygoteHandle& zygote, const BootFailure& failure);
+  void Unregister(Zygote& zygote, const BootFailure& failure);
   void Answer(const Forked& forked);
   // The worker is gone: closes its channel.
   void Forget(int worker_id);
@@ -69,7 +70,7 @@ class WorkerSpawner : public Spawner {
 
  private:
   struct RegisteredZygote {
-    ZygoteHandle* handle = nullptr;
+    Zygote* handle = nullptr;
     bool greenlets = false;
   };
 

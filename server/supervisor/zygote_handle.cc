@@ -195,4 +195,15 @@ void ZygoteHandle::CancelTimers() {
   loop_.Cancel(fork_timer_);
 }
 
+Result<std::unique_ptr<Zygote>> ZygoteProcesses::Start(ZygoteObserver& observer, int generation) {
+  auto zygote = ZygoteHandle::Start(loop_, reaper_, stacks_, observer, program_, generation);
+  if (!zygote) return zygote.error();
+  return std::unique_ptr<Zygote>(std::move(*zygote));
+}
+
+std::unique_ptr<Zygote> ZygoteProcesses::Adopt(ZygoteObserver& observer, const ZygoteState& state,
+                                               int generation) {
+  return ZygoteHandle::Adopt(loop_, reaper_, stacks_, observer, state, generation);
+}
+
 }  // namespace gunid

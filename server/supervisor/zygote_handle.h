@@ -1,6 +1,5 @@
 // A zygote as the supervisor sees it: one process per generation that loads code and configuration
-// and forks workers. Supervisor's loop thread; owned by its Generation. Destroying the handle
-// ends the process; its workers stay.
+// and forks workers. Supervisor's loop thread; owned by its Generation.
 //
 // States: loading (it reads the configuration) -> importing (it has its listeners) -> ready (it
 // forks) ; failed from any.
@@ -19,21 +18,9 @@
 #include "supervisor/program_file.h"
 #include "supervisor/reaper.h"
 #include "supervisor/stack_dump.h"
+#include "supervisor/zygote.h"
 
 namespace gunid {
-
-class ZygoteHandle;
-
-class ZygoteObserver {
- public:
-  virtual ~ZygoteObserver() = default;
-  virtual void ZygoteLoadedSettings(ZygoteHandle& zygote, const SettingsLoaded& loaded) = 0;
-  virtual void ZygoteBecameReady(ZygoteHandle& zygote) = 0;
-  // It said so, died, or was too slow: it forks no more. Called once.
-  virtual void ZygoteFailed(ZygoteHandle& zygote, const BootFailure& failure) = 0;
-  virtual void ZygoteLoadedFiles(const FilesLoaded& loaded) = 0;
-  virtual void ZygoteForked(ZygoteHandle& zygote, const struct Forked& forked) = 0;
-};
 
 // What every zygote is started with.
 struct ZygoteProgram {
@@ -48,40 +35,28 @@ struct ZygoteProgram {
       streams;  // descriptors for its standard streams that are not ours
 };
 
-// A ready zygote, for the program that takes the supervisor's place.
-struct ZygoteState {
-  int pid = 0;
-  int socket_fd = -1;
-  int stack_fd = -1;
-};
-
-class ZygoteHandle : public EventHandler {
+class ZygoteHandle : public Zygote, private EventHandler {
  public:
   static Result<std::unique_ptr<ZygoteHandle>> Start(EventLoop& loop, Reaper& reaper,
                                                      StackDump& stacks, ZygoteObserver& observer,
                                                      const ZygoteProgram& program, int generation);
-  // One that has got ready under another program in this process.
   static std::unique_ptr<ZygoteHandle> Adopt(EventLoop& loop, Reaper& reaper, StackDump& stacks,
                                              ZygoteObserver& observer, const ZygoteState& state,
                                              int generation);
   ~ZygoteHandle() override;
 
-  [[nodiscard]] int generation() const { return generation_; }
+  [[nodiscard]] int generation() const override { return generation_; }
   [[nodiscard]] int pid() const { return pid_; }
-  [[nodiscard]] bool ready() const { return state_ == State::kReady && !given_up(); }
-  [[nodiscard]] ZygoteState ToState() const { return {pid_, socket_.fd(), stack_file_.fd()}; }
-  [[nodiscard]] bool failed() const { return state_ == State::kFailed; }
+  [[nodiscard]] bool ready() const override { return state_ == State::kReady && !given_up(); }
+  [[nodiscard]] bool failed() const override { return state_ == State::kFailed; }
+  [[nodiscard]] ZygoteState ToState() const override {
+    return {pid_, socket_.fd(), stack_file_.fd()};
+  }
 
-  // Fails with ZygoteFailed when it is not ready within `seconds` from now; 0: no limit. A new call
-  // replaces the old limit.
-  void LimitBootTime(double seconds);
-  void SendListeners(const ListenersOpened& listeners, const std::vector<int>& fds);
-  // Asks for a worker that gets the descriptors; `errors_fd` -1: it has the zygote's standard error.
-  // Answered by ZygoteForked, or by ZygoteFailed.
-  Status Fork(const ForkRequest& request, int channel_fd, int stack_fd, int errors_fd);
-  // Without ZygoteFailed. When the server stops: it must be gone before its parent. Blocks for the
-  // moment that a kill takes.
-  void KillAndWait();
+  void LimitBootTime(double seconds) override;
+  void SendListeners(const ListenersOpened& listeners, const std::vector<int>& fds) override;
+  Status Fork(const ForkRequest& request, int channel_fd, int stack_fd, int errors_fd) override;
+  void KillAndWait() override;
 
  private:
   enum class State { kLoading, kImporting, kReady, kFailed };
@@ -119,6 +94,25 @@ class ZygoteHandle : public EventHandler {
   EventLoop::TimerId fork_timer_ = 0;
   int forks_under_way_ = 0;
   BootFailure given_up_;  // why it is killed as soon as its stacks are known
+};
+
+// Zygotes that are processes.
+class ZygoteProcesses : public ZygoteFactory {
+ public:
+  ZygoteProcesses(EventLoop& loop, Reaper& reaper, StackDump& stacks, ZygoteProgram program)
+      : loop_(loop), reaper_(reaper), stacks_(stacks), program_(std::move(program)) {}
+
+  Result<std::unique_ptr<Zygote>> Start(ZygoteObserver& observer, int generation) override;
+  std::unique_ptr<Zygote> Adopt(ZygoteObserver& observer, const ZygoteState& state,
+                                int generation) override;
+
+  [[nodiscard]] const ZygoteProgram& program() const { return program_; }
+
+ private:
+  EventLoop& loop_;
+  Reaper& reaper_;
+  StackDump& stacks_;
+  const ZygoteProgram program_;
 };
 
 }  // namespace gunid

@@ -30,7 +30,8 @@ WORKER_KINDS = pytest.mark.parametrize(
 
 
 def serve(gunid, kind: str, *arguments: object, **options) -> Server:
-    return gunid("numbered:app", "-w", 2, "--keep-alive", 30, *KINDS[kind], *arguments, **options)
+    return gunid("numbered:app", "-w", 2, "--keep-alive", 30, "--reload-settle", 0.2, *KINDS[kind],
+                 *arguments, **options)
 
 
 def target(server: Server) -> str:

@@ -77,14 +77,13 @@ def test_gunictl_help_names_its_commands():
         assert re.search(rf"^\s+{command}\b", result.stdout, re.M), command
 
 
-def test_programs_run_from_where_they_are_installed(tmp_path, monkeypatch, gunid):
+def test_programs_run_from_where_they_are_installed(tmp_path, gunid):
     result = run("cmake", "--install", BUILD, "--prefix", tmp_path)
     assert result.returncode == 0, result.stderr
     installed = tmp_path / "bin"
     assert {path.name for path in installed.iterdir()} == {program.name for program in PROGRAMS}
 
-    monkeypatch.setattr("server.GUNID", installed / "gunid")
-    server = gunid("hello:app", "--workers", "2")
+    server = gunid("hello:app", "--workers", "2", program=installed / "gunid")
     assert server.get().text == "hello"
     executables = {(process.pid, process.exe) for process in server.processes()}
     assert {exe.parent for _, exe in executables} == {installed}

@@ -81,7 +81,7 @@ def test_hup_reloads(serve, project, arguments):
 
 
 def test_many_reloads(serve, project):
-    server = serve("--preload")
+    server = serve("--preload", "--reload-settle", "0")
     for number in range(5):
         project.answer(f"version {'x' * number}")
         assert server.gunictl("reload").returncode == 0

@@ -47,7 +47,7 @@ def releases(tmp_path: Path) -> Releases:
 @pytest.fixture
 def serve(gunid, releases: Releases):
     def start(*arguments: object, app: str = "numbered:app", **options) -> Server:
-        return gunid(app, *arguments, program=releases.current / "gunid", **options)
+        return gunid(app, "--reload-settle", "0.1", *arguments, program=releases.current / "gunid", **options)
 
     return start
 

@@ -15,14 +15,14 @@ namespace {
 
 class Recorder : public ZygoteObserver {
  public:
-  void ZygoteLoadedSettings(ZygoteHandle& /*zygote*/, const SettingsLoaded& /*loaded*/) override {}
-  void ZygoteBecameReady(ZygoteHandle& /*zygote*/) override {}
-  void ZygoteFailed(ZygoteHandle& /*zygote*/, const BootFailure& failure) override {
+  void ZygoteLoadedSettings(Zygote& /*zygote*/, const SettingsLoaded& /*loaded*/) override {}
+  void ZygoteBecameReady(Zygote& /*zygote*/) override {}
+  void ZygoteFailed(Zygote& /*zygote*/, const BootFailure& failure) override {
     failures.push_back(failure.message);
     tracebacks.push_back(failure.traceback);
   }
   void ZygoteLoadedFiles(const FilesLoaded& /*loaded*/) override {}
-  void ZygoteForked(ZygoteHandle& /*zygote*/, const Forked& /*forked*/) override {}
+  void ZygoteForked(Zygote& /*zygote*/, const Forked& /*forked*/) override {}
 
   std::vector<std::string> failures;
   std::vector<std::string> tracebacks;
