@@ -115,6 +115,7 @@ const Example kExamples[] = {
     {"/v1/job?job=4", "", {.id = CommandId::kJob, .job = 4}},
     {"/v1/rollback", "", {CommandId::kRollback}},
     {"/v1/restart", "", {CommandId::kRestart}},
+    {"/v1/upgrade", "", {CommandId::kUpgrade}},
     {"/v1/cancel", R"({"request": "3-1841"})", {CommandId::kCancel, 0, 0, {3, 1841}}},
     {"/v1/stop", "", {CommandId::kStop}},
 };

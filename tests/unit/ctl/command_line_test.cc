@@ -48,6 +48,7 @@ const struct {
     {{"job", "4"}, {.id = CommandId::kJob, .job = 4}},
     {{"rollback"}, {CommandId::kRollback}},
     {{"restart"}, {CommandId::kRestart}},
+    {{"upgrade"}, {CommandId::kUpgrade}},
     {{"cancel", "3-1841"}, {CommandId::kCancel, 0, 0, {3, 1841}}},
     {{"stop"}, {CommandId::kStop}},
 };

@@ -20,7 +20,8 @@ const std::vector<WorkerReport> kWorkers = {
      .requests = 1234567,
      .in_flight = 2,
      .heartbeat_age_s = 0.02,
-     .rss_bytes = 53 * 1024 * 1024},
+     .rss_bytes = 53 * 1024 * 1024,
+     .pss_bytes = 13 * 1024 * 1024},
     {.id = 12, .pid = 0, .generation = 2, .state = "spawning", .uptime_s = 0.4},
     {.id = 13,
      .pid = 4713,
@@ -33,10 +34,10 @@ const std::vector<WorkerReport> kWorkers = {
 };
 
 const std::string kWorkerTable =
-    "ID   PID  GEN  STATE     UPTIME  REQUESTS  IN-FLIGHT  HEARTBEAT      RSS\n"
-    " 1  4711    1  ready      1h02m   1234567          2       20ms  53.0MiB\n"
-    "12     -    2  spawning   400ms         0          0        0ms       0B\n"
-    "13  4713    2  killing    2d07h         7          0      31.4s    1000B\n";
+    "ID   PID  GEN  STATE     UPTIME  REQUESTS  IN-FLIGHT  HEARTBEAT      RSS      PSS\n"
+    " 1  4711    1  ready      1h02m   1234567          2       20ms  53.0MiB  13.0MiB\n"
+    "12     -    2  spawning   400ms         0          0        0ms        -        -\n"
+    "13  4713    2  killing    2d07h         7          0      31.4s    1000B        -\n";
 
 TEST(RenderReport, WorkersAreATable) {
   EXPECT_EQ(RenderReport({.id = CommandId::kWorkers}, json(WorkersReport{kWorkers}).dump(), false),
@@ -45,16 +46,16 @@ TEST(RenderReport, WorkersAreATable) {
 
 TEST(RenderReport, NoWorkersAreAHeadingOnly) {
   EXPECT_EQ(RenderReport({.id = CommandId::kWorkers}, R"({"workers": []})", false),
-            "ID  PID  GEN  STATE  UPTIME  REQUESTS  IN-FLIGHT  HEARTBEAT  RSS\n");
+            "ID  PID  GEN  STATE  UPTIME  REQUESTS  IN-FLIGHT  HEARTBEAT  RSS  PSS\n");
 }
 
 TEST(RenderReport, ColourIsOnTheStateOnly) {
   const auto text =
       RenderReport({.id = CommandId::kWorkers}, json(WorkersReport{{kWorkers[0]}}).dump(), true);
-  EXPECT_EQ(
-      text,
-      "ID   PID  GEN  STATE  UPTIME  REQUESTS  IN-FLIGHT  HEARTBEAT      RSS\n"
-      " 1  4711    1  \x1b[32mready\x1b[0m   1h02m   1234567          2       20ms  53.0MiB\n");
+  EXPECT_EQ(text,
+            "ID   PID  GEN  STATE  UPTIME  REQUESTS  IN-FLIGHT  HEARTBEAT      RSS      PSS\n"
+            " 1  4711    1  \x1b[32mready\x1b[0m   1h02m   1234567          2       20ms  53.0MiB  "
+            "13.0MiB\n");
 }
 
 StatusReport Serving() {
@@ -102,6 +103,9 @@ TEST(RenderReport, StatsAreTotalsAndTheTable) {
                              .workers_ready = 1,
                              .in_flight = 2,
                              .supervisor_rss_bytes = 6 * 1024 * 1024,
+                             .rss_bytes = 80 * 1024 * 1024,
+                             .pss_bytes = 30 * 1024 * 1024,
+                             .memory_saved_bytes = 50 * 1024 * 1024,
                              .totals = {.requests = 1234574,
                                         .server_errors = 5,
                                         .bytes_sent = 5ULL << 40,
@@ -119,6 +123,8 @@ TEST(RenderReport, StatsAreTotalsAndTheTable) {
             "workers             1 ready of 3 wanted\n"
             "listening at        none\n"
             "supervisor memory   6.0MiB\n"
+            "workers memory      30.0MiB (PSS)\n"
+            "saved by sharing    50.0MiB\n"
             "requests in flight  2\n"
             "requests            1234574\n"
             "server errors       5\n"

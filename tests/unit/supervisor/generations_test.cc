@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <ostream>
 #include <set>
 
 #include "config/settings_loader.h"
@@ -251,6 +252,10 @@ struct FailingStep {
   void (*fail)(GenerationsTest& test, int number);
   double reload_settle = 0;
 };
+
+void PrintTo(const FailingStep& step, std::ostream* out) {
+  *out << step.name;
+}
 
 class GenerationFails : public GenerationsTest, public testing::WithParamInterface<FailingStep> {
  public:

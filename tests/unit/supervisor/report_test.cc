@@ -88,14 +88,23 @@ TEST_F(ReportTest, WorkersComeFromPoolAndScoreboard) {
   SlotWriter slot(scoreboard.slot(0));
   slot.Heartbeat(static_cast<std::uint64_t>(Nanoseconds(seconds(998)).count()));
   slot.BeginRequest({"GET", "/", "", 1, 1});
-  const json workers = json::parse(WorkersDocument(Source()).body).at("workers");
+  const MemorySamples samples{{getpid(), {.rss = 4000, .pss = 3000, .unshared = 2000}}};
+  ReportSource source = Source();
+  source.memory = &samples;
+  const json workers = json::parse(WorkersDocument(source).body).at("workers");
   ASSERT_EQ(workers.size(), 2U);
   EXPECT_EQ(workers[0]["pid"], getpid());
   EXPECT_EQ(workers[0]["state"], "ready");
   EXPECT_EQ(workers[0]["requests"], 1);
   EXPECT_EQ(workers[0]["in_flight"], 1);
   EXPECT_EQ(workers[0]["heartbeat_age_s"], 2.0);
-  EXPECT_GT(workers[0]["rss_bytes"], 0);
+  EXPECT_EQ(workers[0]["rss_bytes"], 4000);
+  EXPECT_EQ(workers[0]["pss_bytes"], 3000);
+  EXPECT_EQ(workers[0]["private_bytes"], 2000);
+  const json stats = json::parse(StatsDocument(source).body);
+  EXPECT_EQ(stats["rss_bytes"], 4000);
+  EXPECT_EQ(stats["pss_bytes"], 3000);
+  EXPECT_EQ(stats["memory_saved_bytes"], 1000);
   EXPECT_EQ(workers[1]["state"], "spawning");
   EXPECT_EQ(workers[1]["rss_bytes"], 0);
 }
