@@ -123,6 +123,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   // Upgrade (supervisor_upgrade.cc).
   void UpgradeOnSignal();
   void StartUpgrade();
+  void StartRehearsal();
   void Rehearsed(const Rehearsal::Outcome& outcome);
   void StepUpgrade(UpgradeEvent event);
   void LeaveIfIdle();

@@ -39,8 +39,14 @@ void Supervisor::StartUpgrade() {
     return UpgradeFailed({"busy", "the zygote is being replaced: try again", ""});
   }
   spdlog::info("Upgrading to the program {}", options_.program.path());
+  StartRehearsal();
+}
+
+void Supervisor::StartRehearsal() {
+  errors_.Stop();  // its thread closes pipes that end, and the child gets all that are open now
   rehearsal_.Start(Next(), ToState(),
                    [this](const Rehearsal::Outcome& outcome) { Rehearsed(outcome); });
+  errors_.Start();
 }
 
 void Supervisor::Rehearsed(const Rehearsal::Outcome& outcome) {
@@ -84,8 +90,7 @@ void Supervisor::LeaveIfIdle() {
     StepUpgrade(UpgradeEvent::kFailed);
     spdlog::error("Upgrade failed, gunid {} comes back: {}", previous_->version,
                   returning_->message);
-    rehearsal_.Start(Next(), ToState(),
-                     [this](const Rehearsal::Outcome& outcome) { Rehearsed(outcome); });
+    StartRehearsal();
   } else if (upgrade_ == UpgradePhase::kLeaving) {
     Leave();
   }

@@ -1,5 +1,6 @@
 """deploy/quickstart: builds the release and serves the example until Ctrl-C."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -37,7 +38,8 @@ class Quickstart:
 
     def close(self) -> None:
         for process in self.processes():
-            os.kill(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(process.pid, signal.SIGKILL)
         self.process.wait()
 
 
