@@ -56,8 +56,8 @@ def test_the_last_generations_are_kept(serve, project):
         project.answer(f"answer {number}")
         assert server.gunictl("reload").returncode == 0
     assert server.status()["kept_generations"] == [4, 3]
-    zygotes = [process for process in server.processes() if process.parent == server.pid]
-    assert len(zygotes) == 1 + 3, "one worker, and the zygotes of three generations"
+    wait_until(lambda: len([each for each in server.processes() if each.parent == server.pid]) == 1 + 3,
+               "one worker, and the zygotes of three generations")
 
 
 def test_a_kept_zygote_that_dies_is_given_up_and_nothing_else_happens(serve, project):
