@@ -1,5 +1,6 @@
 #include "supervisor/oom_watch.h"
 
+#include <algorithm>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -50,13 +51,18 @@ OomWatch::OomWatch(const std::string& root) {
   for (const std::string& candidate : Candidates(root)) {
     if (!ReadCount(candidate)) continue;
     file_ = candidate;
-    taken_ = Count();
+    seen_ = taken_ = Count();
     return;
   }
 }
 
 std::uint64_t OomWatch::Count() const {
   return file_.empty() ? 0 : ReadCount(file_).value_or(0);
+}
+
+void OomWatch::ForgetOldKills() {
+  taken_ = std::max(taken_, seen_);
+  seen_ = Count();
 }
 
 bool OomWatch::TakeKill() {

@@ -16,6 +16,9 @@ class OomWatch {
 
   // A process has died of SIGKILL. True once for each kill that the kernel has counted.
   bool TakeKill();
+  // Kills that were counted before the last call, and not taken, were of other processes. To be called
+  // from time to time: what the kernel kills may take a while to die.
+  void ForgetOldKills();
 
   [[nodiscard]] const std::string& file() const { return file_; }  // "" if nothing counts
 
@@ -24,6 +27,7 @@ class OomWatch {
 
   std::string file_;  // with a line "oom_kill NUMBER"
   std::uint64_t taken_ = 0;
+  std::uint64_t seen_ = 0;  // by the last ForgetOldKills
 };
 
 }  // namespace gunid

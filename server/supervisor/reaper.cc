@@ -16,6 +16,13 @@ void Reaper::Watch(pid_t pid, ExitFunction on_exit) {
   unclaimed_.erase(exited);
 }
 
+bool Reaper::IsUnwatchedChild(pid_t pid) const {
+  if (pid <= 0 || watched_.contains(pid)) return false;
+  siginfo_t info{};
+  return unclaimed_.contains(pid) ||
+         waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 void Reaper::ForkEnded() {
   // With no fork under way an unclaimed exit belongs to a stranger, and its pid may be used again.
   if (--forks_under_way_ == 0) unclaimed_.clear();

@@ -25,6 +25,8 @@ class Reaper {
   void Watch(pid_t pid, ExitFunction on_exit);
   // Its exit is still collected, but nobody is told.
   void Forget(pid_t pid) { watched_.erase(pid); }
+  // A child of this process that nobody watches: living, or its exit is unclaimed.
+  [[nodiscard]] bool IsUnwatchedChild(pid_t pid) const;
   void ForkStarted() { ++forks_under_way_; }
   void ForkEnded();  // after Watch() of its pid, or when it failed
 

@@ -3,12 +3,19 @@
 #include <spdlog/spdlog.h>
 #include <sys/wait.h>
 
+#include <chrono>
 #include <utility>
 
 #include "base/child_process.h"
 #include "gunid/exit_codes.h"
 
 namespace gunid {
+namespace {
+
+// Longer than what the kernel kills takes to die.
+constexpr auto kKillPeriod = std::chrono::seconds(10);
+
+}  // namespace
 
 // The supervisor's end of one worker's channel, which sees EOF when the supervisor is gone, and the
 // worker's stack file.
@@ -76,9 +83,19 @@ class WorkerChannel : public EventHandler {
 
 WorkerSpawner::WorkerSpawner(EventLoop& loop, Reaper& reaper, StackDump& stacks, ErrorRelay* errors,
                              SpawnerEvents events)
-    : loop_(loop), reaper_(reaper), stacks_(stacks), errors_(errors), events_(std::move(events)) {}
+    : loop_(loop), reaper_(reaper), stacks_(stacks), errors_(errors), events_(std::move(events)) {
+  ForgetOldKills();
+}
 
-WorkerSpawner::~WorkerSpawner() = default;
+WorkerSpawner::~WorkerSpawner() {
+  loop_.Cancel(ooms_timer_);
+}
+
+void WorkerSpawner::ForgetOldKills() {
+  if (ooms_.file().empty()) return;
+  ooms_.ForgetOldKills();
+  ooms_timer_ = loop_.RunAfter(kKillPeriod, [this] { ForgetOldKills(); });
+}
 
 void WorkerSpawner::Register(Zygote& zygote, bool greenlets) {
   zygotes_[zygote.generation()] = {&zygote, greenlets};
@@ -185,7 +202,8 @@ void WorkerSpawner::OnExit(int worker_id, int pid, int status) {
     channel->second->ReceiveAll();  // its last words come first
   }
   WorkerExit exit(DescribeExit(status));
-  exit.killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  exit.signaled = WIFSIGNALED(status);
+  exit.killed = exit.signaled && WTERMSIG(status) == SIGKILL;
   exit.out_of_memory = exit.killed && ooms_.TakeKill();
   events_.exited(worker_id, exit);
 }

@@ -74,6 +74,7 @@ class WorkerSpawner : public Spawner {
     bool greenlets = false;
   };
 
+  void ForgetOldKills();
   void Open(int worker_id, MessageSocket socket, StackFile stacks, bool greenlets);
   void Watch(int worker_id, int pid);
   void OnMessage(int worker_id, const Message& message);
@@ -85,6 +86,7 @@ class WorkerSpawner : public Spawner {
   ErrorRelay* const errors_;
   SpawnerEvents events_;
   OomWatch ooms_;
+  EventLoop::TimerId ooms_timer_ = 0;
   std::map<int, RegisteredZygote> zygotes_;                 // by generation
   std::map<int, int> unanswered_;                           // worker id -> generation
   std::map<int, std::unique_ptr<WorkerChannel>> channels_;  // by worker id

@@ -168,6 +168,11 @@ void ZygoteHandle::Handle(const Message& message) {
   } else if (const auto* forked = std::get_if<Forked>(&message)) {
     loop_.Cancel(fork_timer_);
     if (--forks_under_way_ > 0) LimitForkTime();
+    // It runs code of the application, perhaps as another user: what it names is going to be killed.
+    if (forked->pid > 0 && !reaper_.IsUnwatchedChild(forked->pid)) {
+      return GiveUp("the zygote (pid:" + std::to_string(pid_) + ") names process " +
+                    std::to_string(forked->pid) + ", which is no worker");
+    }
     observer_.ZygoteForked(*this, *forked);
   } else if (const auto* files = std::get_if<FilesLoaded>(&message)) {
     observer_.ZygoteLoadedFiles(*files);

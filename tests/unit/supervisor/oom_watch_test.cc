@@ -34,6 +34,20 @@ TEST_F(OomWatchTest, CountsTheKillsOfItsCgroupOnce) {
   EXPECT_FALSE(watch.TakeKill());
 }
 
+TEST_F(OomWatchTest, OldKillsWereOfOtherProcesses) {
+  Write("/proc/self/cgroup", "0::/shop\n");
+  const std::string events = "/sys/fs/cgroup/shop/memory.events";
+  Write(events, "oom_kill 2\n");
+  OomWatch watch(root_.path());
+  Write(events, "oom_kill 4\n");
+  watch.ForgetOldKills();
+  EXPECT_TRUE(watch.TakeKill()) << "it has been counted just now";
+  watch.ForgetOldKills();
+  EXPECT_FALSE(watch.TakeKill());
+  Write(events, "oom_kill 5\n");
+  EXPECT_TRUE(watch.TakeKill());
+}
+
 TEST_F(OomWatchTest, KnowsTheFirstVersionOfCgroups) {
   Write("/proc/self/cgroup", "5:cpu,cpuacct:/x\n4:memory:/shop\n0::/\n");
   Write("/sys/fs/cgroup/memory/shop/memory.oom_control",
