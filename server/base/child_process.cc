@@ -22,14 +22,14 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 }
 
 // Copies whose numbers are above those that the child wants: a source that has the number of
-// another's target would be overwritten before its turn.
+// another's target would be overwritten before its turn. None where the number stays as it is.
 Result<std::vector<UniqueFd>> CopyAboveTargets(const std::vector<std::pair<int, int>>& fds) {
   int lowest = STDERR_FILENO + 1;
   for (const auto& [from, to] : fds) lowest = std::max(lowest, to + 1);
   std::vector<UniqueFd> copies;
   for (const auto& [from, to] : fds) {
-    copies.emplace_back(fcntl(from, F_DUPFD_CLOEXEC, lowest));
-    if (!copies.back())
+    copies.emplace_back(from == to ? -1 : fcntl(from, F_DUPFD_CLOEXEC, lowest));
+    if (!copies.back() && from != to)
       return Errno("cannot pass descriptor " + std::to_string(from) + " to a child");
   }
   return copies;
@@ -52,7 +52,9 @@ Result<pid_t> Spawn(const ChildProcess& child) {
     posix_spawn_file_actions_addchdir_np(&actions, child.directory.c_str());
   }
   for (std::size_t i = 0; i < sources->size(); ++i) {
-    posix_spawn_file_actions_adddup2(&actions, (*sources)[i].get(), child.fds[i].second);
+    const auto& [from, to] = child.fds[i];
+    // Onto itself: it is kept open across exec, in the child alone.
+    posix_spawn_file_actions_adddup2(&actions, from == to ? from : (*sources)[i].get(), to);
   }
 
   sigset_t all;

@@ -1,16 +1,23 @@
 #include "base/forked_child.h"
 
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <utility>
+#include <vector>
 
 namespace gunid {
 namespace {
 
+// A number may be another file's by the time of a fork: the process may have closed it.
+struct OpenFile {
+  int fd;
+  struct stat file;
+};
+
 // Written before the hook is registered, and by it in the child, which has one thread.
-std::vector<int> g_fds;
+std::vector<OpenFile> g_files;
 void (*g_restore_signals)() = nullptr;
 bool g_in_child = false;
 std::atomic<bool> g_has_forked{false};
@@ -22,13 +29,19 @@ void NoteFork() {
 void Detach() {
   g_in_child = true;
   g_restore_signals();
-  for (const int fd : g_fds) close(fd);
+  for (const auto& [fd, file] : g_files) {
+    struct stat now {};
+    if (fstat(fd, &now) == 0 && now.st_ino == file.st_ino && now.st_dev == file.st_dev) close(fd);
+  }
 }
 
 }  // namespace
 
-void DetachForkedChildren(std::vector<int> fds, void (*restore_signals)()) {
-  g_fds = std::move(fds);
+void DetachForkedChildren(const std::vector<int>& fds, void (*restore_signals)()) {
+  for (const int fd : fds) {
+    OpenFile& open = g_files.emplace_back(OpenFile{fd, {}});
+    fstat(fd, &open.file);
+  }
   g_restore_signals = restore_signals;
   pthread_atfork(nullptr, NoteFork, Detach);
 }

@@ -9,7 +9,7 @@ namespace gunid {
 
 // From now on each child that this process forks calls `restore_signals`, which must be
 // async-signal-safe, and closes `fds`, before anything else runs in it. Once, in a worker.
-void DetachForkedChildren(std::vector<int> fds, void (*restore_signals)());
+void DetachForkedChildren(const std::vector<int>& fds, void (*restore_signals)());
 
 // This process has forked children that way: they may hold its connections open.
 bool HasForked();

@@ -1,11 +1,13 @@
 #include "base/log.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <spdlog/details/null_mutex.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <mutex>
@@ -65,12 +67,16 @@ std::string g_path = "-";
 std::optional<Account> g_owner;
 UniqueFd g_log;  // what is behind it changes, its number does not
 
-// The owner may write to the directory, and have put a link there: another's file must not become
-// his by that.
+// The owner may write to a directory of the path, and have put a link there: another's file, or one
+// in another's directory, must not become his by that. Such a log stays root's: workers write to it as
+// it was opened, and cannot make a new one when it is rotated.
 void GiveToOwner(const UniqueFd& file, const std::string& path) {
+  open_how how{.flags = O_PATH | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_NO_SYMLINKS};
+  const UniqueFd unlinked(
+      static_cast<int>(syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how)));
   struct stat opened {};
   struct stat named {};
-  if (fstat(file.get(), &opened) != 0 || lstat(path.c_str(), &named) != 0) return;
+  if (fstat(file.get(), &opened) != 0 || fstat(unlinked.get(), &named) != 0) return;
   const bool plain = S_ISREG(opened.st_mode) && opened.st_nlink == 1 &&
                      opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
   if (!plain) return;

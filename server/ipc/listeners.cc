@@ -234,12 +234,12 @@ Result<Listener> OpenUnix(const ListenerAddress& address, int backlog, int umask
   }
   UniqueFd fd = MakeSocket(AF_UNIX);
   if (!fd) return Errno(CannotListen(address));
-  const auto mode = static_cast<mode_t>(0777 & ~umask);
-  // Before bind, so that the node never has a wider mode. The process's own umask has narrowed it
-  // then: chmod.
-  fchmod(fd.get(), mode);
-  if (bind(fd.get(), socket_address->get(), socket_address->size) != 0 ||
-      (!abstract && chmod(address.path.c_str(), mode) != 0) ||
+  // bind makes the node with it. A chmod by its path could be led elsewhere by whoever may write to
+  // the directory.
+  const mode_t own = ::umask(static_cast<mode_t>(umask));
+  const int bound = bind(fd.get(), socket_address->get(), socket_address->size);
+  ::umask(own);
+  if (bound != 0 ||
       (!abstract && owner && lchown(address.path.c_str(), owner->uid, owner->gid) != 0) ||
       listen(fd.get(), backlog) != 0) {
     return Errno(CannotListen(address));

@@ -39,7 +39,9 @@ Status PidFile::Write(const std::string& path) {
   }
   // Written beside and renamed, so that a reader never sees half of it.
   const std::string temporary = path + "." + std::to_string(getpid());
-  UniqueFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  // What has that name already was left behind, or is a trap.
+  unlink(temporary.c_str());
+  UniqueFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
   if (!fd) return Errno("cannot write pidfile " + path);
   const std::string text = std::to_string(getpid()) + "\n";
   if (write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||

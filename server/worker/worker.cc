@@ -59,7 +59,7 @@ int Worker::Serve(PyRef application) {
   std::vector<int> inherited{options_.channel.fd(), options_.handover.sending_fd(),
                              options_.handover.receiving_fd()};
   for (const Listener& listener : options_.listeners) inherited.push_back(listener.fd.get());
-  DetachForkedChildren(std::move(inherited), RestoreDefaultSignals);
+  DetachForkedChildren(inherited, RestoreDefaultSignals);
 
   Engine* engine = nullptr;
   bool stopped = false;

@@ -56,6 +56,18 @@ TEST_F(PidFileTest, ReplacesAStaleOneAndLeavesOneThatIsNoLongerOurs) {
   EXPECT_EQ(Read(), 12345);
 }
 
+TEST_F(PidFileTest, FollowsNoLinkThatSomebodyHasPutThere) {
+  const std::filesystem::path other = directory / "other";
+  std::ofstream(other) << "precious";
+  std::filesystem::create_symlink(other, path.string() + "." + std::to_string(getpid()));
+  PidFile file;
+  ASSERT_TRUE(file.Write(path));
+  EXPECT_EQ(Read(), getpid());
+  std::string left;
+  std::ifstream(other) >> left;
+  EXPECT_EQ(left, "precious");
+}
+
 TEST_F(PidFileTest, AnUnwritableDirectoryIsNamed) {
   PidFile file;
   const std::string missing = (directory / "none" / "x.pid").string();
