@@ -32,7 +32,8 @@ Result<std::pair<ProgramFile, ProgramFile>> Programs(const std::string& name,
     return std::pair(ProgramFile(own.path, UniqueFd(own.fd)),
                      ProgramFile(own.worker_path, UniqueFd(own.worker_fd)));
   }
-  auto program = ProgramFile::Running(name);
+  // Since then the directory has changed that a relative name was meant from.
+  auto program = ProgramFile::Running(state ? state->leaving.path : name);
   if (!program) return program.error();
   const auto directory = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   const std::string path = (directory / "gunid-worker").string();
@@ -58,11 +59,14 @@ void RestoreEnvironment(const std::vector<std::string>& assignments) {
   }
 }
 
-// The program before this one takes its place again.
-int GoBack(ServerState state, const std::vector<std::string>& arguments, const Error& error) {
+// The program before this one takes its place again. `environment`: what the supervisor has taken for
+// itself already, "NAME=value". One that has come back itself has nobody to go back to.
+int GoBack(ServerState state, const std::vector<std::string>& arguments,
+           const std::vector<std::string>& environment, const Error& error) {
+  if (state.returning) return Fail(error);
   state.returning = {"upgrade_failed", error.message, ""};
   const ProgramFile previous(state.leaving.path, UniqueFd(state.leaving.fd));
-  return Fail(Become({previous.PathToRun(), arguments, {}}, state));
+  return Fail(Become({previous.PathToRun(), arguments, environment}, state));
 }
 
 // What the program was started with.
@@ -110,7 +114,7 @@ Result<int> Serve(const Start& start, std::optional<Background>& background) {
     }
     if (taken) taken = control->Adopt(state->control);
     if (!taken && start.rehearsal) _exit(Fail(taken.error()));
-    if (!taken) _exit(GoBack(*state, start.arguments, taken.error()));
+    if (!taken) _exit(GoBack(*state, start.arguments, supervisor.environment(), taken.error()));
   }
   const int code = supervisor.Run();
   control->Stop();
@@ -135,7 +139,7 @@ int Main(int argc, char** argv) {
   }
   if (state) prctl(PR_SET_NAME, "gunid");  // it may have been run by the number of a descriptor
   const auto fail = [&](const Error& error) {
-    return state && !rehearsal ? GoBack(*state, arguments, error) : Fail(error);
+    return state && !rehearsal ? GoBack(*state, arguments, {}, error) : Fail(error);
   };
 
   auto inherited = state

@@ -10,19 +10,26 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <utility>
 
 namespace gunid {
 namespace {
 
-constexpr std::size_t kChunk = 64 * 1024;  // what a pipe holds
-constexpr int kWakeId = 0;                 // no worker's
-constexpr int kLastWordsPatienceMs = 1000;
+constexpr std::size_t kChunk = 64 * 1024;                     // what a pipe holds
+constexpr int kWakeId = 0;                                    // no worker's
+constexpr auto kLastWordsPatience = std::chrono::seconds(1);  // of a whole stop
 
 bool IsRegularFile(int fd) {
   struct stat info {};
   return fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+int MillisecondsUntil(TimePoint moment) {
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(moment - Clock().Now()).count();
+  return std::max(0, static_cast<int>(left));
 }
 
 }  // namespace
@@ -84,6 +91,7 @@ void ErrorRelay::Stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
+    give_up_at_ = Clock().Now() + kLastWordsPatience;
   }
   Wake();
   thread_.reset();
@@ -165,7 +173,12 @@ bool ErrorRelay::WriteQueued() {
   }
   for (std::string_view rest = text; !rest.empty();) {
     // As much as a pipe takes without waiting, once poll has said that it has room.
-    if (output_is_pipe_ && !WaitForRoom()) return false;
+    if (output_is_pipe_ && !WaitForRoom()) {
+      // For the program that takes this one's place, or this one if it goes on.
+      const std::lock_guard lock(mutex_);
+      queue_.insert(0, rest);
+      return false;
+    }
     const std::size_t most = output_is_pipe_ ? PIPE_BUF : rest.size();
     const ssize_t written = write(output_, rest.data(), std::min(rest.size(), most));
     if (written < 0 && errno != EINTR && errno != EAGAIN) return true;  // closed: it is lost
@@ -178,11 +191,13 @@ bool ErrorRelay::WaitForRoom() const {
   for (;;) {
     pollfd fds[] = {{output_, POLLOUT, 0}, {wake_.get(), POLLIN, 0}};
     bool stopping = false;
+    int patience_ms = -1;
     {
       const std::lock_guard lock(mutex_);
       stopping = stopping_;
+      if (stopping) patience_ms = MillisecondsUntil(give_up_at_);
     }
-    const int ready = poll(fds, stopping ? 1 : 2, stopping ? kLastWordsPatienceMs : -1);
+    const int ready = poll(fds, stopping ? 1 : 2, patience_ms);
     if (ready < 0) continue;
     if (fds[0].revents != 0) return true;
     if (stopping) return false;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/background_thread.h"
+#include "base/clock.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -77,6 +78,7 @@ class ErrorRelay {
 
   mutable std::mutex mutex_;
   std::map<int, Pipe> pipes_;  // guarded by mutex_; by worker
+  TimePoint give_up_at_{};     // guarded by mutex_: while it stops
   std::string queue_;          // guarded by mutex_: read, and not written yet
   bool stopping_ = false;      // guarded by mutex_
 };

@@ -99,16 +99,21 @@ GenerationsState Generations::ToState() const {
 
 Status Generations::Adopt(const GenerationsState& state) {
   last_number_ = state.last_number;
-  std::vector<ListenerSet> listeners = ListenerSet::Adopt(state.listeners);
-  if (state.generations.empty() || listeners.size() != state.generations.size())
+  if (state.generations.empty() || state.listeners.sets.size() != state.generations.size())
     return Error{"the state of the running program names no generation"};
+  std::vector<Settings> settings;
+  for (const GenerationState& of : state.generations) {
+    auto parsed = SettingsFromJson(of.settings);
+    if (!parsed) return parsed.error();
+    settings.push_back(std::move(*parsed));
+  }
+  // Sets that were dropped would remove the paths of the running server's sockets.
+  std::vector<ListenerSet> listeners = ListenerSet::Adopt(state.listeners);
   for (std::size_t i = 0; i < listeners.size(); ++i) {
     const GenerationState& of = state.generations[i];
-    auto settings = SettingsFromJson(of.settings);
-    if (!settings) return settings.error();
     auto generation = std::make_unique<Generation>();
     generation->number = of.number;
-    generation->settings = std::move(*settings);
+    generation->settings = std::move(settings[i]);
     generation->listeners = std::move(listeners[i]);
     generation->zygote = zygotes_.Adopt(*this, of.zygote, of.number);
     spawner_.Register(*generation->zygote, generation->settings.greenlets());
@@ -167,7 +172,10 @@ void Generations::Settle() {
 void Generations::Replaced() {
   rollout_->state = NextRolloutState(rollout_->state, RolloutEvent::kReplaced);
   const bool first = serving_ == nullptr;
-  if (!first) kept_.push_front(std::move(serving_));
+  if (!first) {
+    rollout_->served_before = serving_->number;
+    kept_.push_front(std::move(serving_));
+  }
   serving_ = std::move(rollout_->generation);
   observer_.GenerationServes();
   // One that has served before has proven itself.
@@ -249,10 +257,15 @@ void Generations::FailRollout(const BootFailure& failure) {
   const std::string what = failed->kind == RolloutKind::kLoad ? "Reload failed" : "Rollback failed";
   if (settling) {
     CancelSettling();
-    LogBootFailure(what + ", generation " + std::to_string(kept_.front()->number) + " comes back",
-                   failure);
+    const bool can_return = !kept_.empty() && kept_.front()->number == failed->served_before;
+    const std::string then = can_return
+                                 ? std::to_string(failed->served_before) + " comes back"
+                                 : std::to_string(serving_->number) +
+                                       " serves on: the zygote of the one before it has died";
+    LogBootFailure(what + ", generation " + then, failure);
     observer_.RolloutFailed(failed->kind, failure);
-    return RollBackTo(RolloutKind::kReturn);
+    if (can_return) RollBackTo(RolloutKind::kReturn);
+    return;
   }
   if (serving_) {
     LogBootFailure(what + ", generation " + std::to_string(serving_->number) + " serves on",

@@ -28,8 +28,8 @@ class GenerationsObserver {
   virtual void ConfigurationChecked() = 0;
   // Nothing serves but serving(), which is another one now: its settings hold.
   virtual void GenerationServes() = 0;
-  // The generation that served before serves on, or is on its way back; at the first start nothing
-  // serves, and the program has to end.
+  // The generation that served before serves on, or is on its way back, or cannot come back and the
+  // new one serves on; at the first start nothing serves, and the program has to end.
   virtual void RolloutFailed(RolloutKind kind, const BootFailure& failure) = 0;
   // serving() has proven itself.
   virtual void RolloutFinished(RolloutKind kind) = 0;

@@ -48,8 +48,16 @@ MemorySampler::~MemorySampler() {
 
 void MemorySampler::Sample(const std::vector<int>& pids, Done done) {
   if (HaveFresh(pids)) return done(last_);
-  waiting_.push_back({pids, std::move(done)});
+  const int id = next_id_++;
+  const EventLoop::TimerId late = loop_.RunAfter(kPatience, [this, id] { Answer(id); });
+  asked_.emplace(id, Asked{pids, std::move(done), late});
   if (!round_) StartRound();
+}
+
+void MemorySampler::Answer(int id) {
+  const Asked asked = std::move(asked_.extract(id).mapped());
+  loop_.Cancel(asked.late);
+  asked.done(last_);
 }
 
 bool MemorySampler::HaveFresh(const std::vector<int>& pids) const {
@@ -59,9 +67,9 @@ bool MemorySampler::HaveFresh(const std::vector<int>& pids) const {
 
 void MemorySampler::StartRound() {
   round_ = true;
-  in_round_ = std::exchange(waiting_, {});
+  round_end_ = next_id_;
   std::vector<int> pids;
-  for (const Asked& asked : in_round_) {
+  for (const auto& [id, asked] : asked_) {
     pids.insert(pids.end(), asked.pids.begin(), asked.pids.end());
   }
   std::ranges::sort(pids);
@@ -72,20 +80,18 @@ void MemorySampler::StartRound() {
   }
   if (!thread_) thread_.emplace([this] { Run(); });
   wanted_.notify_one();
-  late_ = loop_.RunAfter(kPatience, [this] {
-    for (const Asked& asked : std::exchange(in_round_, {})) asked.done(last_);
-    for (const Asked& asked : std::exchange(waiting_, {})) asked.done(last_);
-  });
 }
 
 void MemorySampler::EndRound(MemorySamples samples) {
-  loop_.Cancel(late_);
   round_ = false;
   last_ = std::move(samples);
   last_at_ = clock_.Now();
-  for (const Asked& asked : std::exchange(in_round_, {})) asked.done(last_);
-  // What was asked for meanwhile may have been of other processes.
-  for (Asked& asked : std::exchange(waiting_, {})) Sample(asked.pids, std::move(asked.done));
+  ++rounds_;
+  // What was asked for meanwhile may be of other processes.
+  const int end = round_end_;
+  while (!asked_.empty() && (asked_.begin()->first < end || HaveFresh(asked_.begin()->second.pids)))
+    Answer(asked_.begin()->first);
+  if (!round_ && !asked_.empty()) StartRound();
 }
 
 void MemorySampler::Run() {

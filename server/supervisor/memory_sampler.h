@@ -44,24 +44,29 @@ class MemorySampler {
   // `done` is called once: now, if there are fresh samples of all those processes, or else with the
   // samples of this round or the next, or after a second with what is known. It must not block.
   void Sample(const std::vector<int>& pids, Done done);
+  // How many there have been: the samples are new ones when it has grown.
+  [[nodiscard]] int rounds() const { return rounds_; }
 
  private:
   struct Asked {
     std::vector<int> pids;
     Done done;
+    EventLoop::TimerId late = 0;
   };
 
   [[nodiscard]] bool HaveFresh(const std::vector<int>& pids) const;
+  void Answer(int id);
   void StartRound();
   void EndRound(MemorySamples samples);
   void Run();  // the thread
 
   EventLoop& loop_;
   const Clock& clock_;
-  std::vector<Asked> waiting_;
-  std::vector<Asked> in_round_;
+  std::map<int, Asked> asked_;  // by an id of their own, so in their order
+  int next_id_ = 1;
   bool round_ = false;  // under way
-  EventLoop::TimerId late_ = 0;
+  int round_end_ = 0;   // it is for those with ids below
+  int rounds_ = 0;
   MemorySamples last_;
   std::optional<TimePoint> last_at_;
 

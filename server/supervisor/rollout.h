@@ -7,7 +7,8 @@
 //   any of these --failure--> failed
 //
 // A rollout to a generation that was kept begins with rolling: its zygote is ready. One that fails
-// while it settles has replaced all workers already: another rollout brings the old ones back.
+// while it settles has replaced all workers already: another rollout brings the old ones back. If
+// their zygote has died there is no way back, and the new generation serves on.
 #pragma once
 
 #include <cstdint>
@@ -51,6 +52,7 @@ struct Rollout {
   std::unique_ptr<Generation> generation;  // while it settles it serves, and this is null
   RolloutKind kind = RolloutKind::kLoad;
   RolloutState state = RolloutState::kLoading;
+  int served_before = 0;  // while it settles: the generation to return to
 };
 
 }  // namespace gunid

@@ -154,6 +154,7 @@ int Supervisor::Run() {
   errors_.Start();
   if (generations_.serving() == nullptr || upgrade_ == UpgradePhase::kProving)
     generations_.StartRollout();
+  if (options_.state) pool_.Tick();
   while (!loop_.stopped()) {
     AfterTurn();
     ReportService();
@@ -218,6 +219,7 @@ void Supervisor::Stop(bool quick) {
     ReportService();
   }
   rehearsal_.Cancel();
+  loop_.Cancel(std::exchange(leaving_timer_, 0));
   for (const CommandRow& row : kCommands) {
     if (row.job) jobs_.Fail(row.id, 503, kBeingStopped);
   }
@@ -467,42 +469,61 @@ void Supervisor::LimitMemory() {
   if (generations_.settings().max_worker_memory <= 0) return;
   memory_timer_ = loop_.RunAfter(kMemoryPeriod, [this] {
     memory_.Sample(WorkerPids(), [this](const MemorySamples& samples) {
-      OnMemory(samples);
+      if (std::exchange(judged_round_, memory_.rounds()) != judged_round_) OnMemory(samples);
       LimitMemory();
     });
   });
 }
 
+// While generations change, what a worker shares with others changes, and says nothing of what it
+// has grown by. One is expelled at a time, so that the others serve.
 void Supervisor::OnMemory(const MemorySamples& samples) {
   const auto limit = static_cast<std::uint64_t>(generations_.settings().max_worker_memory);
-  if (limit == 0 || stopping_) return;
+  if (limit == 0 || stopping_ || generations_.rolling_out()) return;
   struct Step {
     WorkerHandle worker;
     MemoryWatch::Verdict verdict;
     std::uint64_t bytes;
   };
   std::vector<Step> steps;
+  bool expels = false;
   for (const auto& [id, worker] : pool_.workers()) {
     const auto sample = samples.find(worker.pid);
-    if (sample == samples.end()) continue;
+    const bool judged =
+        worker.state == WorkerState::kReady && worker.generation == pool_.generation();
+    if (sample == samples.end() || !judged) continue;
     const std::uint64_t bytes = sample->second.pss;
-    const auto verdict = memory_watch_.Sampled(id, bytes, limit);
-    if (verdict != MemoryWatch::Verdict::kNothing) steps.push_back({worker, verdict, bytes});
+    const SlotCounters counters = scoreboard_.Counters(worker.slot);
+    const bool unused = counters.connections + counters.requests == 0;
+    const auto verdict = memory_watch_.Sampled(id, bytes, limit, unused);
+    if (verdict == MemoryWatch::Verdict::kNothing) continue;
+    if (verdict == MemoryWatch::Verdict::kExpel && std::exchange(expels, true)) continue;
+    steps.push_back({worker, verdict, bytes});
   }
   for (const Step& step : steps) {
     const std::string message = fmt::format("{} has {} MiB of memory (PSS), the limit is {} MiB",
                                             NameOf(step.worker), step.bytes >> 20, limit >> 20);
-    if (step.verdict == MemoryWatch::Verdict::kExpel) {
-      ExpelFor(step.worker, message);
-    } else {
-      spdlog::warn("{}: it is to be replaced", message);
-      events_.Add({.type = "memory_limit",
-                   .worker = step.worker.id,
-                   .pid = step.worker.pid,
-                   .message = message});
-      pool_.Recycle(step.worker.id, StopReason::kMemory);
+    switch (step.verdict) {
+      case MemoryWatch::Verdict::kExpel:
+        ExpelFor(step.worker, message);
+        break;
+      case MemoryWatch::Verdict::kTooLow:
+        TellOfMemory(step.worker,
+                     message + ", and it has served nothing yet: the limit is too low");
+        break;
+      case MemoryWatch::Verdict::kRecycle:
+        TellOfMemory(step.worker, message + ": it is to be replaced");
+        pool_.Recycle(step.worker.id, StopReason::kMemory);
+        break;
+      case MemoryWatch::Verdict::kNothing:
+        break;
     }
   }
+}
+
+void Supervisor::TellOfMemory(const WorkerHandle& worker, const std::string& message) {
+  spdlog::warn("{}", message);
+  events_.Add({.type = "memory_limit", .worker = worker.id, .pid = worker.pid, .message = message});
 }
 
 void Supervisor::ExpelFor(const WorkerHandle& worker, const std::string& message) {
@@ -531,7 +552,7 @@ void Supervisor::AfterTurn() {
     return loop_.Stop();
   }
   const std::string ready = WorkersAreReady(pool_.ready_count());
-  if (!generations_.rolling_out() && pool_.as_wanted()) {
+  if (!generations_.rolling_out() && pool_.replaced()) {
     const std::string generation = "generation " + std::to_string(pool_.generation());
     FinishJobs(CommandId::kReload, generation + " serves, " + ready);
     FinishJobs(CommandId::kRollback, generation + " serves again, " + ready);
@@ -540,7 +561,7 @@ void Supervisor::AfterTurn() {
   if (pool_.settled()) FinishJobs(CommandId::kScale, ready);
   TellOfCrashLoop();
   LeaveIfIdle();
-  if (reload_wanted_ && !RefusalToReplace() && !jobs_.Running(CommandId::kReload)) {
+  if (reload_wanted_ && !RefusalToReplace()) {
     reload_wanted_ = false;
     generations_.StartRollout();
   }

@@ -153,6 +153,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   // max_worker_memory
   void LimitMemory();
   void OnMemory(const MemorySamples& samples);
+  void TellOfMemory(const WorkerHandle& worker, const std::string& message);
   void ExpelFor(const WorkerHandle& worker, const std::string& message);
 
   void KeepCrash(const WorkerHandle& worker, const std::string& message, const std::string& detail);
@@ -196,6 +197,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
   MemoryWatch memory_watch_;
   const MemorySamples* samples_ = nullptr;  // while a document is made with them
   EventLoop::TimerId memory_timer_ = 0;
+  int judged_round_ = 0;  // of memory_
   FileWatch files_;
   PidFile pid_file_;
   Rehearsal rehearsal_;
@@ -206,6 +208,7 @@ class Supervisor : public CommandSink, private GenerationsObserver, private Pool
 
   std::optional<Background> background_wanted_;
   UpgradePhase upgrade_ = UpgradePhase::kNone;
+  EventLoop::TimerId leaving_timer_ = 0;
   // The program before this one, while it may have to come back.
   std::optional<PreviousProgram> previous_;
   std::optional<ErrorReport> returning_;  // why it comes back

@@ -172,15 +172,17 @@ std::optional<CommandResult> Supervisor::RefusalToReplace() const {
     return ErrorResult(503, {"starting", "the server is starting", ""});
   if (upgrade_ != UpgradePhase::kNone)
     return ErrorResult(409, {"busy", "an upgrade is under way", ""});
-  if (const Rollout* rollout = generations_.rollout()) {
-    const bool reload = rollout->kind == RolloutKind::kLoad;
-    return ErrorResult(409,
-                       {"busy", reload ? "a reload is under way" : "a rollback is under way", ""});
-  }
-  if (jobs_.Running(CommandId::kRestart)) {
-    return ErrorResult(409, {"busy", "a restart is under way", ""});
-  }
-  return std::nullopt;
+  const Rollout* rollout = generations_.rollout();
+  const auto busy = [this, rollout](CommandId command, RolloutKind kind) {
+    return jobs_.Running(command) || (rollout != nullptr && rollout->kind == kind);
+  };
+  const char* what = nullptr;
+  if (jobs_.Running(CommandId::kRestart)) what = "a restart";
+  if (busy(CommandId::kReload, RolloutKind::kLoad)) what = "a reload";
+  if (busy(CommandId::kRollback, RolloutKind::kRollback)) what = "a rollback";
+  if (busy(CommandId::kRollback, RolloutKind::kReturn)) what = "a rollback";
+  if (what == nullptr) return std::nullopt;
+  return ErrorResult(409, {"busy", std::string(what) + " is under way", ""});
 }
 
 void Supervisor::FinishJobs(CommandId id, const std::string& message) {

@@ -2,6 +2,7 @@
 // (supervisor/upgrade.h).
 #include <spdlog/spdlog.h>
 
+#include <chrono>
 #include <csignal>
 #include <utility>
 
@@ -10,6 +11,9 @@
 
 namespace gunid {
 namespace {
+
+// That a supervisor waits to be idle: a zygote that does not fork is given up sooner.
+constexpr auto kLeavingTime = std::chrono::seconds(30);
 
 std::vector<int> SignalsIn(const sigset_t& mask) {
   std::vector<int> signals;
@@ -60,9 +64,13 @@ void Supervisor::Rehearsed(const Rehearsal::Outcome& outcome) {
   if (outcome.version.empty()) return UpgradeFailed(outcome.error);
   spdlog::info("gunid {} can take over from {}", outcome.version, GUNID_VERSION);
   StepUpgrade(UpgradeEvent::kPassed);
+  leaving_timer_ = loop_.RunAfter(kLeavingTime, [this] {
+    UpgradeFailed({"busy", "workers or the zygote cannot be started: try again", ""});
+  });
 }
 
 void Supervisor::UpgradeFailed(const ErrorReport& error) {
+  loop_.Cancel(std::exchange(leaving_timer_, 0));
   StepUpgrade(UpgradeEvent::kRefused);
   returning_.reset();
   facts_.last_error = error.message;
@@ -85,7 +93,7 @@ void Supervisor::UpgradeServes() {
 
 // After each turn of the loop.
 void Supervisor::LeaveIfIdle() {
-  if (!generations_.idle() || !spawner_.idle()) return;
+  if (!generations_.idle() || !spawner_.idle() || !pool_.has_processes()) return;
   if (upgrade_ == UpgradePhase::kProving && returning_) {
     StepUpgrade(UpgradeEvent::kFailed);
     spdlog::error("Upgrade failed, gunid {} comes back: {}", previous_->version,

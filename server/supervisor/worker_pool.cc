@@ -14,6 +14,7 @@ namespace {
 
 // How long a worker may take to die once it was told to go at once.
 constexpr double kKillGraceSeconds = 1;
+
 BootFailure BootFailureBefore(const WorkerHandle& worker, const std::string& what) {
   return {
       exit_code::kBootError,
@@ -68,6 +69,7 @@ void WorkerPool::RollTo(int generation, StopReason reason) {
   next_proven_ = reason == StopReason::kRollback;
   next_proven_at_.reset();
   roll_reason_ = reason;
+  first_new_id_ = next_id_;
   backoff_.Reset();
   for (auto& [id, worker] : workers_) {
     if (Staying(worker)) Expire(worker, reason);
@@ -77,18 +79,25 @@ void WorkerPool::RollTo(int generation, StopReason reason) {
 
 void WorkerPool::RollBack() {
   if (!next_generation_) return;
-  for (auto& [id, worker] : workers_) {
-    if (Staying(worker) && worker.generation == *next_generation_)
-      Retire(id, StopReason::kRollback);
-  }
   Unexpire();
+  for (auto& [id, worker] : workers_) {
+    if (!Staying(worker) || worker.generation != *next_generation_) continue;
+    // Before it is proven it has taken nobody's place.
+    if (next_proven_ && worker.state == WorkerState::kReady) {
+      Expire(worker, StopReason::kRollback);
+    } else {
+      Retire(id, StopReason::kRollback);
+    }
+  }
   next_generation_.reset();
   next_proven_at_.reset();
+  first_new_id_ = 1;
   backoff_.Reset();
   Reconcile();
 }
 
 void WorkerPool::Restart() {
+  first_new_id_ = next_id_;
   for (auto& [id, worker] : workers_) {
     if (Staying(worker)) Expire(worker, StopReason::kRestart);
   }
@@ -96,6 +105,7 @@ void WorkerPool::Restart() {
 }
 
 void WorkerPool::CancelRestart() {
+  first_new_id_ = 1;
   Unexpire();
   Reconcile();
 }
@@ -115,7 +125,9 @@ void WorkerPool::Expel(int worker_id, StopReason reason) {
   const auto found = workers_.find(worker_id);
   if (found == workers_.end()) return;
   WorkerHandle& worker = found->second;
-  if (worker.state == WorkerState::kReady) worker.reason = reason;
+  if (worker.state != WorkerState::kReady) return;
+  worker.reason = reason;
+  backoff_.Failed(clock_.Now());
   Apply(worker, WorkerEvent::kQuit);
   Reconcile();
 }
@@ -190,7 +202,9 @@ void WorkerPool::Exited(int worker_id, const WorkerExit& exit) {
   const auto found = workers_.find(worker_id);
   if (found == workers_.end()) return;
   WorkerHandle& worker = found->second;
-  const bool unexpected = worker.state == WorkerState::kReady;
+  // While it drains it may end, but is sent no signal that it would die of.
+  const bool unexpected = worker.state == WorkerState::kReady ||
+                          (worker.state == WorkerState::kDraining && exit.signaled);
   if (unexpected) worker.reason = ReasonOf(exit);
   const std::string how =
       exit.text + (exit.out_of_memory ? " by the kernel, for want of memory" : "");
@@ -268,21 +282,36 @@ int WorkerPool::ready_count() const {
 }
 
 int WorkerPool::fresh_count() const {
-  const int generation = next_generation_.value_or(generation_);
+  return ReadyOf(next_generation_.value_or(generation_));
+}
+
+int WorkerPool::ReadyOf(int generation) const {
   return static_cast<int>(std::ranges::count_if(workers_, [generation](const auto& entry) {
     return entry.second.state == WorkerState::kReady && entry.second.generation == generation;
   }));
 }
 
-bool WorkerPool::as_wanted() const {
-  int fresh = 0;
-  for (const auto& [id, worker] : workers_) {
-    if (worker.state == WorkerState::kDraining && worker.accepting) return false;
-    if (!Staying(worker)) continue;
-    if (worker.state != WorkerState::kReady || worker.expiring) return false;
-    ++fresh;
-  }
-  return fresh == wanted_;
+bool WorkerPool::replaced() const {
+  const bool old_ones_serve = std::ranges::any_of(workers_, [this](const auto& entry) {
+    const auto& [id, worker] = entry;
+    const bool accepts = worker.state == WorkerState::kDraining && worker.accepting;
+    return id < first_new_id_ && (Staying(worker) || accepts);
+  });
+  return !old_ones_serve && ready_count() >= wanted_;
+}
+
+bool WorkerPool::has_processes() const {
+  return std::ranges::all_of(workers_, [](const auto& entry) { return entry.second.pid > 0; });
+}
+
+bool WorkerPool::settled() const {
+  const auto recycled = std::ranges::count_if(workers_, [](const auto& entry) {
+    const WorkerHandle& worker = entry.second;
+    const bool replacement = worker.surge && worker.state != WorkerState::kReady;
+    return Staying(worker) ? replacement : worker.recycle != StopReason::kNone;
+  });
+  return ready_count() >= wanted_ &&
+         static_cast<std::ptrdiff_t>(workers_.size()) - recycled == wanted_;
 }
 
 void WorkerPool::Apply(WorkerHandle& worker, WorkerEvent event, const BootFailure& failure) {
@@ -362,6 +391,7 @@ void WorkerPool::Unexpire() {
 void WorkerPool::Reconcile() {
   start_pending_ = false;
   if (shutting_down_ || (generation_ == 0 && !next_generation_)) return;
+  if (CanaryIsOut()) StartCanary();
 
   std::vector<PlannedWorker> staying;
   for (const auto& [id, worker] : workers_) {
@@ -392,9 +422,27 @@ void WorkerPool::Reconcile() {
   }
 }
 
-// Replacements under way at a time. Of a rollout the first is the canary.
+// A rollout has begun, and no worker of the new generation is there that could prove it.
+bool WorkerPool::CanaryIsOut() const {
+  return next_generation_ && !next_proven_ && generation_ != 0 &&
+         std::ranges::none_of(workers_, [this](const auto& entry) {
+           return Staying(entry.second) && entry.second.generation == *next_generation_;
+         });
+}
+
+// Whatever the old generation lacks: it may be what that waits for.
+void WorkerPool::StartCanary() {
+  next_proven_at_.reset();
+  Spawn(*next_generation_, true);
+}
+
+// Replacements under way at a time. Of a rollout the first is the canary; the way back is short.
 int WorkerPool::SurgeLimit() const {
-  return next_generation_ && next_proven_ ? reload_surge_ : 1;
+  if (next_generation_) return next_proven_ ? reload_surge_ : 1;
+  const bool going_back = std::ranges::any_of(workers_, [this](const auto& entry) {
+    return Staying(entry.second) && entry.second.generation != generation_;
+  });
+  return going_back ? wanted_ : 1;
 }
 
 void WorkerPool::Spawn(int generation, bool surge) {
@@ -422,8 +470,10 @@ void WorkerPool::Arm(WorkerHandle& worker, double seconds) {
 }
 
 int WorkerPool::FillGeneration() const {
-  if (next_generation_ && (next_proven_ || generation_ == 0)) return *next_generation_;
-  return generation_;
+  if (!next_generation_) return generation_;
+  const bool only_the_new_serve = ReadyOf(*next_generation_) > 0 && ReadyOf(generation_) == 0;
+  const bool new_ones = next_proven_ || generation_ == 0 || only_the_new_serve;
+  return new_ones ? *next_generation_ : generation_;
 }
 
 bool WorkerPool::Staying(const WorkerHandle& worker) {

@@ -69,7 +69,8 @@ class PoolObserver {
   virtual void WorkerHangs(const WorkerHandle& worker) = 0;
   // Could not be forked, died or gave up before it was ready, or was too slow.
   virtual void WorkerFailedToBoot(const WorkerHandle& worker, const BootFailure& failure) = 0;
-  // Died while it was ready, and nobody had told it to: kCrash, kOom, or kOperator, who killed it.
+  // Died while it was ready, and nobody had told it to, or of a signal while it drained: kCrash, kOom,
+  // or kOperator, who killed it.
   // `exit` as DescribeExit.
   virtual void WorkerCrashed(const WorkerHandle& worker, const std::string& exit) = 0;
   // The process is gone and its slot is about to be free again: read its last counters now.
@@ -81,7 +82,7 @@ class WorkerPool {
  public:
   WorkerPool(const Clock& clock, Spawner& spawner, PoolObserver& observer, int slot_count);
 
-  // While no rollout is under way and no fork unanswered.
+  // While no rollout is under way and has_processes().
   [[nodiscard]] PoolState ToState() const;
   // Of a pool that has done nothing yet.
   void Adopt(const PoolState& state);
@@ -92,10 +93,13 @@ class WorkerPool {
   void SetLimits(const Settings& settings);
   void SetWanted(int wanted);
   // Workers are forked from `generation` from now on, and those of other generations are replaced
-  // by it. The first new worker is the canary: until it has been ready for reload_settle seconds no
-  // old one goes, and gaps are still filled from the old generation, if there is one. `reason`: kReload, or kRollback to a generation that has served before.
+  // by it. The first new worker is the canary: it is started whatever becomes of the old ones, and
+  // until it has been ready for reload_settle seconds no old one goes, and gaps are still filled from
+  // the old generation, if there is one that serves. `reason`: kReload, or kRollback to a generation
+  // that has served before.
   void RollTo(int generation, StopReason reason = StopReason::kReload);
-  // Retires the workers of the generation that is being rolled to and goes back to the old one.
+  // Goes back to the old generation. Workers of the other one that serve already are replaced by old
+  // ones: all at once, but each serves until there is one in its place.
   void RollBack();
   // Replaces every worker by a fresh one of the same generation.
   void Restart();
@@ -104,7 +108,8 @@ class WorkerPool {
   // It is over a limit: it serves until a replacement is ready. For kTimeout the reason counts also
   // where it goes anyway.
   void Recycle(int worker_id, StopReason reason);
-  // It is so far over a limit that it goes now, whatever it does.
+  // It is ready, and so far over a limit that it goes now, whatever it does. It counts as a failure
+  // for the back-off.
   void Expel(int worker_id, StopReason reason);
   // No workers are wanted any more. Quick: they are not given the time to finish their requests.
   void Shutdown(bool quick);
@@ -134,9 +139,8 @@ class WorkerPool {
   [[nodiscard]] bool rolling() const { return next_generation_.has_value(); }
   // Serving workers: ready, and not told to go.
   [[nodiscard]] int ready_count() const;
-  // The workers that have not been told to go are as many as wanted, ready, and none of them is to
-  // be replaced; those that have been told take no new connection any more.
-  [[nodiscard]] bool as_wanted() const;
+  // No worker that Restart or the last rollout was to replace serves any more; as many as wanted do.
+  [[nodiscard]] bool replaced() const;
   // Workers die again and again, or cannot be started; restarts wait for each other.
   [[nodiscard]] bool crash_looping() const { return backoff_.looping(clock_.Now()); }
   // When the next worker may be started, if one has to wait for that.
@@ -145,11 +149,12 @@ class WorkerPool {
   }
   // Of the generation that is being rolled to, or of the serving one: ready workers.
   [[nodiscard]] int fresh_count() const;
-  // As wanted, and no other worker is left.
-  [[nodiscard]] bool settled() const {
-    return as_wanted() && static_cast<int>(workers_.size()) == wanted_;
-  }
+  // As many workers as wanted serve, and no other is left: but for those that are being recycled,
+  // and their replacements.
+  [[nodiscard]] bool settled() const;
   [[nodiscard]] bool empty() const { return workers_.empty(); }
+  // All workers have one: no fork is unanswered, and no answer unheard.
+  [[nodiscard]] bool has_processes() const;
 
  private:
   void Apply(WorkerHandle& worker, WorkerEvent event, const BootFailure& failure = {});
@@ -162,10 +167,13 @@ class WorkerPool {
   [[nodiscard]] int SurgeLimit() const;
   void RecycleTheOld();
   void CanaryIsReady();
+  void StartCanary();
   void Spawn(int generation, bool surge);
   void Remove(int worker_id, const std::string& exit);
   void Arm(WorkerHandle& worker, double seconds);
   [[nodiscard]] int FillGeneration() const;
+  [[nodiscard]] int ReadyOf(int generation) const;
+  [[nodiscard]] bool CanaryIsOut() const;
   [[nodiscard]] static bool Staying(const WorkerHandle& worker);
 
   const Clock& clock_;
@@ -190,6 +198,8 @@ class WorkerPool {
   std::map<int, WorkerHandle> workers_;  // by id, so oldest first
   std::set<int> free_slots_;
   int next_id_ = 1;
+  // Of the workers that Restart or the last rollout has brought; 1: all may stay.
+  int first_new_id_ = 1;
 };
 
 }  // namespace gunid

@@ -11,6 +11,7 @@
 
 #include "config/settings_loader.h"
 #include "supervisor/worker_pool.h"
+#include "support/temporary_directory.h"
 
 namespace gunid {
 namespace {
@@ -160,7 +161,7 @@ class GenerationsTest : public testing::Test, public GenerationsObserver, public
   }
   // Until nothing is under way; settling takes its time.
   void RunToEnd() {
-    for (int i = 0; i < 1000 && (generations.rolling_out() || !pool.as_wanted()); ++i) {
+    for (int i = 0; i < 1000 && (generations.rolling_out() || !pool.replaced()); ++i) {
       StepWorkers();
       loop.RunOnce(std::chrono::milliseconds(1));
     }
@@ -197,7 +198,12 @@ class GenerationsTest : public testing::Test, public GenerationsObserver, public
   const std::filesystem::path started_in = std::filesystem::current_path();
   Settings settings;
   std::vector<std::string> told;
-  Clock clock;
+  class ForwardClock : public Clock {
+   public:
+    [[nodiscard]] TimePoint Now() const override { return Clock::Now() + ahead; }
+    Nanoseconds ahead{0};
+  };
+  ForwardClock clock;
   EventLoop loop;
   Reaper reaper{loop};
   StackDump stacks{loop};
@@ -444,6 +450,39 @@ TEST_F(GenerationsTest, AKeptGenerationWhoseZygoteDiesIsGivenUp) {
   Turn();
   EXPECT_EQ(generations.kept(), std::vector<int>());
   EXPECT_EQ(told, std::vector<std::string>());
+}
+
+TEST_F(GenerationsTest, WithoutAWayBackTheNewGenerationServesOn) {
+  Serve(1);
+  settings.reload_settle = 60;
+  Load(2);
+  // The canary's time.
+  while (generations.rollout()->state != RolloutState::kSettling) {
+    clock.ahead += std::chrono::seconds(60);
+    StepWorkers();
+  }
+  zygotes.Of(1)->Fail("it died");
+  Turn();
+  Kill(2, "had no luck");
+  Turn();
+  EXPECT_EQ(told, std::vector<std::string>{"reload failed: worker had no luck"});
+  EXPECT_FALSE(generations.rolling_out());
+  EXPECT_EQ(generations.serving()->number, 2);
+  RunWorkers();
+  EXPECT_EQ(ReadyGenerations(), (std::multiset<int>{2, 2}));
+}
+
+TEST_F(GenerationsTest, WhatCannotBeAdoptedLeavesTheSocketsOfTheRunningServer) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.File("socket");
+  settings.bind = {"unix:" + path};
+  Serve(1);
+  GenerationsState state = generations.ToState();
+  state.generations[0].settings = "{ no settings";
+  state.listeners.sockets.at(0).fd = dup(state.listeners.sockets.at(0).fd);
+  Generations rehearsal{loop, zygotes, spawner, pool, {"/", {}, {}}, *this};
+  EXPECT_FALSE(rehearsal.Adopt(state));
+  EXPECT_TRUE(std::filesystem::exists(path));
 }
 
 TEST_F(GenerationsTest, AStopDuringARolloutEndsAllZygotes) {

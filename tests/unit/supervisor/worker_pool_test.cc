@@ -135,7 +135,7 @@ TEST_F(WorkerPoolTest, ReplacesAWorkerThatDies) {
   EXPECT_EQ(observer.crashed, std::vector{1});
   EXPECT_EQ(observer.gone, (std::vector{std::pair{1, StopReason::kCrash}}));
   EXPECT_EQ(spawner.forks.back(), 3);
-  EXPECT_FALSE(pool.as_wanted());
+  EXPECT_FALSE(pool.settled());
   Boot(3);
   EXPECT_TRUE(pool.settled());
 }
@@ -162,10 +162,8 @@ TEST_F(WorkerPoolTest, ScalesUpAndDown) {
   EXPECT_TRUE(pool.settled());
   pool.SetWanted(1);
   EXPECT_EQ(spawner.signals, (std::vector{std::pair{1, SIGTERM}, std::pair{2, SIGTERM}}));
-  EXPECT_FALSE(pool.as_wanted()) << "the surplus may still accept";
   pool.AcceptingStopped(1);
   pool.AcceptingStopped(2);
-  EXPECT_TRUE(pool.as_wanted());
   EXPECT_FALSE(pool.settled()) << "the surplus has not retired yet";
   ExitDraining();
   EXPECT_TRUE(pool.settled());
@@ -272,10 +270,125 @@ TEST_F(WorkerPoolTest, RollBackKeepsTheOldGenerationWhole) {
   EXPECT_EQ(spawner.signals.back(), (std::pair{5, SIGKILL}));
   pool.Exited(5, "was killed by SIGKILL");
   EXPECT_EQ(spawner.forks.size(), forks)
-      << "the gap was filled when the new generation was told to go";
+      << "the replacement was asked for when the new generation was told to go";
+  EXPECT_EQ(pool.ready_count(), 3) << "the new one serves until it is there";
   BootAll();
+  EXPECT_EQ(pool.Find(4)->state, WorkerState::kDraining);
+  ExitDraining();
   EXPECT_TRUE(pool.settled());
   EXPECT_EQ(Generations(), (std::vector{1, 1, 1}));
+}
+
+TEST_F(WorkerPoolTest, TheWayBackTakesAllAtOnceAndLosesNoServingWorker) {
+  StartWith(4);
+  pool.RollTo(2);
+  for (int turn = 0; turn < 3; ++turn) {
+    BootAll();
+    ExitDraining();
+  }
+  ASSERT_EQ(pool.fresh_count(), 3);
+  const std::size_t forks = spawner.forks.size();
+  pool.RollBack();
+  EXPECT_EQ(pool.ready_count(), 4);
+  EXPECT_EQ(spawner.forks.size(), forks + 3);
+  BootAll();
+  EXPECT_EQ(pool.ready_count(), 4);
+  ExitDraining();
+  EXPECT_TRUE(pool.settled());
+  EXPECT_EQ(Generations(), (std::vector{1, 1, 1, 1}));
+  EXPECT_THAT(observer.gone, testing::Contains(std::pair{5, StopReason::kRollback}));
+}
+
+TEST_F(WorkerPoolTest, TheCanaryDoesNotWaitForAGenerationThatCannotStartItsWorkers) {
+  Settings settings;
+  settings.reload_settle = 5;
+  StartWith(2);
+  pool.SetLimits(settings);
+  spawner.broken_generation = 1;
+  pool.Exited(1, "was killed by SIGSEGV");
+  ASSERT_EQ(spawner.forks.size(), 2U);
+  pool.RollTo(2);
+  ASSERT_EQ(spawner.forks.size(), 3U);
+  EXPECT_EQ(pool.Find(3)->generation, 2);
+  Boot(3);
+  Advance(seconds(5));
+  for (int turn = 0; turn < 3; ++turn) {
+    BootAll();
+    ExitDraining();
+  }
+  EXPECT_FALSE(pool.rolling());
+  EXPECT_TRUE(pool.settled());
+  EXPECT_EQ(Generations(), (std::vector{2, 2}));
+}
+
+TEST_F(WorkerPoolTest, TheCanaryDoesNotWaitForABackOff) {
+  StartWith(2);
+  pool.RollTo(2);
+  pool.Exited(3, WorkerExit("was killed by SIGKILL"));
+  pool.RollBack();
+  for (const int id : {1, 2}) pool.Exited(id, "was killed by SIGSEGV");
+  const std::size_t forks = spawner.forks.size();
+  pool.RollTo(3);
+  const int canary = spawner.forks.at(forks);
+  EXPECT_EQ(pool.Find(canary)->generation, 3);
+  // What the old generation cannot do any more, the new one does.
+  for (const auto& [id, worker] : std::map(pool.workers())) {
+    if (worker.generation == 1) pool.Exited(id, "was killed by SIGSEGV");
+  }
+  Boot(canary);
+  for (int turn = 0; turn < 3; ++turn) {
+    if (pool.next_start()) Advance(*pool.next_start() - clock.now);
+    BootAll();
+    ExitDraining();
+  }
+  EXPECT_FALSE(pool.rolling());
+  EXPECT_EQ(Generations(), (std::vector{3, 3}));
+}
+
+TEST_F(WorkerPoolTest, ACanaryThatIsGoneProvesNothing) {
+  Settings settings;
+  settings.reload_settle = 5;
+  StartWith(1);
+  pool.SetLimits(settings);
+  pool.RollTo(2);
+  Boot(2);
+  Advance(seconds(4));
+  WorkerExit by_hand("was killed by SIGKILL");
+  by_hand.killed = true;
+  pool.Exited(2, by_hand);
+  ASSERT_EQ(spawner.forks.back(), 3) << "another one";
+  Boot(3);
+  Advance(seconds(1));
+  EXPECT_TRUE(spawner.signals.empty());
+  Advance(seconds(4));
+  EXPECT_EQ(spawner.signals, (std::vector{std::pair{1, SIGTERM}}));
+}
+
+TEST_F(WorkerPoolTest, WorkersThatAreRecycledAllTheTimeHoldNothingUp) {
+  StartWith(2);
+  pool.Restart();
+  EXPECT_FALSE(pool.replaced());
+  for (int turn = 0; turn < 2; ++turn) {
+    BootAll();
+    pool.Recycle(spawner.forks.back(), StopReason::kMaxRequests);
+    ExitDraining();
+  }
+  EXPECT_TRUE(pool.replaced()) << "those of the restart are gone";
+  EXPECT_TRUE(pool.settled());
+  EXPECT_GT(pool.workers().size(), 2U);
+}
+
+TEST_F(WorkerPoolTest, WhatWasExpelledIsNotReplacedAgainAndAgainAtOnce) {
+  StartWith(1);
+  pool.Expel(1, StopReason::kMemory);
+  EXPECT_EQ(spawner.signals, (std::vector{std::pair{1, SIGQUIT}}));
+  pool.Expel(2, StopReason::kMemory);
+  EXPECT_EQ(pool.Find(2)->state, WorkerState::kSpawning) << "it serves nothing";
+  pool.Exited(1, "exited with code 0");
+  Boot(2);
+  pool.Expel(2, StopReason::kMemory);
+  EXPECT_TRUE(pool.next_start());
+  EXPECT_EQ(observer.gone, (std::vector{std::pair{1, StopReason::kMemory}}));
 }
 
 TEST_F(WorkerPoolTest, AGapBeforeTheCanaryIsReadyIsFilledFromTheOldGeneration) {
@@ -545,6 +658,20 @@ TEST_F(WorkerPoolTest, ACrashLoopIsToldFromAnAccidentAndEndsWithAQuietMinute) {
   EXPECT_TRUE(pool.crash_looping());
   Advance(seconds(61));
   EXPECT_FALSE(pool.crash_looping());
+}
+
+TEST_F(WorkerPoolTest, AWorkerMayCrashWhileItDrains) {
+  StartWith(3);
+  pool.SetWanted(1);
+  WorkerExit crash("was killed by SIGSEGV");
+  crash.signaled = true;
+  pool.Exited(1, crash);
+  pool.Exited(2, "exited with code 0");
+  EXPECT_EQ(observer.crashed, std::vector{1});
+  EXPECT_EQ(observer.gone,
+            (std::vector{std::pair{1, StopReason::kCrash}, std::pair{2, StopReason::kScaleDown}}));
+  EXPECT_TRUE(pool.settled());
+  EXPECT_FALSE(pool.next_start());
 }
 
 TEST_F(WorkerPoolTest, WhoKilledAWorkerIsTold) {
