@@ -11,9 +11,13 @@ import os
 import socket
 import sys
 import threading
+import time
 import weakref
 from _socket import SO_ACCEPTCONN, SOL_SOCKET
 from _socket import socket as Socket
+
+# For a thread that has been joined to be gone for the kernel, too.
+DYING_SECONDS = 0.1
 
 STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 
@@ -140,10 +144,12 @@ class Report:
 
     def thread_lines(self):
         places = {id(thread): where for thread, where in self.starts.living()}
-        native = native_threads()
-        for number in self.threads_before:
-            native.pop(number, None)
-        for thread in threading.enumerate():
+        native = self.new_threads()
+        threads = threading.enumerate()
+        if native.keys() - {getattr(thread, "native_id", None) for thread in threads}:
+            time.sleep(DYING_SECONDS)
+            native = self.new_threads()
+        for thread in threads:
             # gevent's are greenlets of the main thread, which live on.
             if native.pop(getattr(thread, "native_id", None), None) is None:
                 continue
@@ -158,6 +164,9 @@ class Report:
                 f"The preloaded application runs {names.count(name)} thread(s) '{name}', started by "
                 "C code: they will not run in the workers"
             )
+
+    def new_threads(self):
+        return {number: name for number, name in native_threads().items() if number not in self.threads_before}
 
     def socket_lines(self):
         left = {

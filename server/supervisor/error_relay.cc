@@ -83,7 +83,9 @@ void ErrorRelay::Forget(int worker) {
 }
 
 void ErrorRelay::Start() {
-  if (!thread_) thread_.emplace([this] { Run(); });
+  if (thread_) return;
+  thread_.emplace([this] { Run(); });
+  Wake();  // something may have been left when it was stopped
 }
 
 void ErrorRelay::Stop() {

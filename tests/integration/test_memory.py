@@ -63,6 +63,17 @@ def test_a_worker_far_over_the_limit_goes_at_once(gunid, pool):
     assert server.get().json() != pid
 
 
+def test_a_limit_below_what_a_worker_begins_with_is_told_and_replaces_nobody(gunid):
+    server = gunid("growing:app", "-w", "1", "--preload", "--max-worker-memory", "2M")
+    server.log.wait_for(r"has \d+ MiB of memory \(PSS\), the limit is 2 MiB, and it has served nothing "
+                        r"yet: the limit is too low")
+    pid = server.get().json()
+    server.get("/grow?megabytes=100")
+    server.log.wait_for(rf"Worker \(pid:{pid}\) .*; reason: memory")
+    server.wait_ready(1)
+    assert server.get().json() != pid
+
+
 def test_the_limit_may_change_at_a_reload(gunid, tmp_path):
     config = tmp_path / "conf.py"
     config.write_text("reload_settle = 0\n")

@@ -318,6 +318,19 @@ def test_an_old_file_under_the_same_name_is_still_the_way_back(serve, releases):
     assert names == {"gunid-worker\n"}
 
 
+def test_a_relative_name_is_meant_from_where_gunid_was_started(gunid, releases):
+    server = gunid(
+        "numbered:app", "--reload-settle", "0.1", "--chdir", APPS,
+        program="./current/gunid", cwd=releases.directory,
+    )
+    releases.add("newest")
+    for name in ("new", "newest"):
+        releases.choose(name)
+        upgrade(server)
+        assert programs(server) == {name}
+        assert_serves(server)
+
+
 def test_an_upgrade_waits_for_its_turn(serve, releases):
     server = serve("-w", "1", "--reload-settle", "30")
     assert server.gunictl("reload", "--no-wait").returncode == 0

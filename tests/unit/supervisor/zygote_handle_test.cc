@@ -22,10 +22,11 @@ class Recorder : public ZygoteObserver {
     tracebacks.push_back(failure.traceback);
   }
   void ZygoteLoadedFiles(const FilesLoaded& /*loaded*/) override {}
-  void ZygoteForked(Zygote& /*zygote*/, const Forked& /*forked*/) override {}
+  void ZygoteForked(Zygote& /*zygote*/, const Forked& /*forked*/) override { ++forks; }
 
   std::vector<std::string> failures;
   std::vector<std::string> tracebacks;
+  int forks = 0;
 };
 
 class ZygoteHandleTest : public testing::Test {
@@ -99,6 +100,23 @@ TEST_F(ZygoteHandleTest, OneThatHangsIsAskedForItsStacksBeforeItIsKilled) {
   (*zygote)->LimitBootTime(0.01);
   RunUntilFailure();
   EXPECT_EQ(recorder.tracebacks, std::vector<std::string>{"the stack"});
+}
+
+TEST_F(ZygoteHandleTest, OneThatNamesAProcessOfOthersIsGivenUp) {
+  // Its descriptor 3 is the channel.
+  const auto zygote =
+      Start(Script("exec /usr/bin/python3 -c '\n"
+                   "import os, signal, socket\n"
+                   "channel = socket.socket(fileno=3)\n"
+                   "channel.send(b\"{\\\"type\\\": \\\"forked\\\", \\\"worker_id\\\": 1, "
+                   "\\\"pid\\\": \" + str(os.getppid()).encode() + b\"}\")\n"
+                   "signal.pause()'"));
+  ASSERT_TRUE(zygote.ok());
+  RunUntilFailure();
+  EXPECT_EQ(recorder.failures[0], "the zygote (pid:" + std::to_string((*zygote)->pid()) +
+                                      ") names process " + std::to_string(getpid()) +
+                                      ", which is no worker");
+  EXPECT_EQ(recorder.forks, 0);
 }
 
 TEST_F(ZygoteHandleTest, OneThatEndsWhileItIsAskedFailsOnce) {
