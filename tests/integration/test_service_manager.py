@@ -201,9 +201,11 @@ def test_systemd_socket_activate(gunid, free_port, tmp_path):
     if program is None:
         pytest.skip("there is no systemd-socket-activate")
     path = Path(tempfile.mkdtemp(prefix="gunid-test-")) / "web.sock"
-    prefix = (program, "-l", f"127.0.0.1:{free_port}", "-l", path, "-E", processes.MARKER,
-              "-E", "PYTHONDONTWRITEBYTECODE")
-    server = gunid("hello:app", "-w", "2", prefix=prefix, ready=False)
+    prefix = [program, "-l", f"127.0.0.1:{free_port}", "-l", path]
+    # It passes nothing on that it is not told to.
+    for name in (processes.MARKER, "PYTHONDONTWRITEBYTECODE", "ASAN_OPTIONS", "UBSAN_OPTIONS"):
+        prefix += ["-E", name]
+    server = gunid("hello:app", "-w", "2", prefix=tuple(prefix), ready=False)
 
     def connected() -> socket.socket | None:
         try:
