@@ -405,6 +405,11 @@ void Supervisor::OnBootFailure(int generation, const BootFailure& failure) {
 void Supervisor::FailJobs(const BootFailure& failure) {
   const ErrorReport error{"boot_failed", failure.message, failure.traceback};
   jobs_.Fail(CommandId::kScale, 500, error);
+  if (!generations_.rolling_out()) {
+    // It serves, and wants more workers than the one before.
+    jobs_.Fail(CommandId::kReload, 500, error);
+    jobs_.Fail(CommandId::kRollback, 500, error);
+  }
   if (jobs_.Running(CommandId::kRestart)) {
     pool_.CancelRestart();
     jobs_.Fail(CommandId::kRestart, 500, error);

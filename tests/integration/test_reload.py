@@ -323,3 +323,30 @@ def test_reload_follows_a_symbolic_link_to_the_new_release(gunid, tmp_path):
     (tmp_path / "next").rename(current)
     assert server.gunictl("reload").returncode == 0
     assert server.get().text == "two"
+
+
+def test_more_workers_that_cannot_start_end_the_reload_and_not_the_server(gunid, tmp_path):
+    (tmp_path / "limited.py").write_text(
+        "import os\n"
+        "os.close(os.open(f'booted-{os.getpid()}', os.O_CREAT))\n"
+        "booted = [name for name in os.listdir() if name.startswith('booted-')]\n"
+        "if len(booted) > 2 and not os.path.exists('unlimited'):\n"
+        "    raise RuntimeError('too many')\n"
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    return [b'served']\n"
+    )
+    config = tmp_path / "conf.py"
+    config.write_text("workers = 1\nreload_settle = 0\n")
+    server = gunid("limited:app", "-c", config, cwd=tmp_path)
+    config.write_text("workers = 3\nreload_settle = 0\n")
+    result = server.gunictl("reload")
+    assert result.returncode == 1
+    assert "too many" in result.stderr
+    assert server.status()["generation"] == 2
+    assert server.get().text == "served"
+    # And it holds nothing up.
+    config.write_text("workers = 1\nreload_settle = 0\n")
+    (tmp_path / "unlimited").touch()
+    assert server.gunictl("reload").returncode == 0
+    server.wait_ready(1)
