@@ -54,7 +54,8 @@ Result<pid_t> Spawn(const ChildProcess& child) {
   for (std::size_t i = 0; i < sources->size(); ++i) {
     const auto& [from, to] = child.fds[i];
     // Onto itself: it is kept open across exec, in the child alone.
-    posix_spawn_file_actions_adddup2(&actions, from == to ? from : (*sources)[i].get(), to);
+    const UniqueFd& copy = (*sources)[i];
+    posix_spawn_file_actions_adddup2(&actions, copy ? copy.get() : from, to);
   }
 
   sigset_t all;

@@ -7,6 +7,8 @@
 #include <atomic>
 #include <vector>
 
+#include "base/same_file.h"
+
 namespace gunid {
 namespace {
 
@@ -31,7 +33,7 @@ void Detach() {
   g_restore_signals();
   for (const auto& [fd, file] : g_files) {
     struct stat now {};
-    if (fstat(fd, &now) == 0 && now.st_ino == file.st_ino && now.st_dev == file.st_dev) close(fd);
+    if (fstat(fd, &now) == 0 && IsSameFile(now, file)) close(fd);
   }
 }
 

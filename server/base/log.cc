@@ -12,6 +12,7 @@
 
 #include <mutex>
 
+#include "base/same_file.h"
 #include "base/unique_fd.h"
 
 namespace gunid {
@@ -77,8 +78,7 @@ void GiveToOwner(const UniqueFd& file, const std::string& path) {
   struct stat opened {};
   struct stat named {};
   if (fstat(file.get(), &opened) != 0 || fstat(unlinked.get(), &named) != 0) return;
-  const bool plain = S_ISREG(opened.st_mode) && opened.st_nlink == 1 &&
-                     opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+  const bool plain = S_ISREG(opened.st_mode) && opened.st_nlink == 1 && IsSameFile(opened, named);
   if (!plain) return;
   [[maybe_unused]] const int failed = fchown(file.get(), g_owner->uid, g_owner->gid);
 }

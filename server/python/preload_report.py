@@ -166,7 +166,8 @@ class Report:
             )
 
     def new_threads(self):
-        return {number: name for number, name in native_threads().items() if number not in self.threads_before}
+        native = native_threads()
+        return {number: native[number] for number in native.keys() - self.threads_before.keys()}
 
     def socket_lines(self):
         left = {

@@ -16,6 +16,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/same_file.h"
+
 namespace gunid {
 namespace {
 
@@ -99,8 +101,7 @@ class BoundListener {
   }
   void RemovePath() {
     struct stat now {};
-    if (HasPath() && stat(listener_.address.path.c_str(), &now) == 0 &&
-        now.st_ino == made_.st_ino && now.st_dev == made_.st_dev) {
+    if (HasPath() && stat(listener_.address.path.c_str(), &now) == 0 && IsSameFile(now, made_)) {
       unlink(listener_.address.path.c_str());
     }
     path_removed_ = true;

@@ -9,6 +9,8 @@
 #include <sstream>
 #include <vector>
 
+#include "base/same_file.h"
+
 namespace gunid {
 namespace {
 
@@ -21,8 +23,7 @@ constexpr int kLowestNumber = 64;
 bool SameFile(const std::string& path, int fd) {
   struct stat named {};
   struct stat opened {};
-  return stat(path.c_str(), &named) == 0 && fstat(fd, &opened) == 0 &&
-         named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
+  return stat(path.c_str(), &named) == 0 && fstat(fd, &opened) == 0 && IsSameFile(named, opened);
 }
 
 // Where a shell would find `name`.

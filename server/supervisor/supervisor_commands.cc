@@ -173,16 +173,15 @@ std::optional<CommandResult> Supervisor::RefusalToReplace() const {
   if (upgrade_ != UpgradePhase::kNone)
     return ErrorResult(409, {"busy", "an upgrade is under way", ""});
   const Rollout* rollout = generations_.rollout();
-  const auto busy = [this, rollout](CommandId command, RolloutKind kind) {
-    return jobs_.Running(command) || (rollout != nullptr && rollout->kind == kind);
-  };
-  const char* what = nullptr;
-  if (jobs_.Running(CommandId::kRestart)) what = "a restart";
-  if (busy(CommandId::kReload, RolloutKind::kLoad)) what = "a reload";
-  if (busy(CommandId::kRollback, RolloutKind::kRollback)) what = "a rollback";
-  if (busy(CommandId::kRollback, RolloutKind::kReturn)) what = "a rollback";
-  if (what == nullptr) return std::nullopt;
-  return ErrorResult(409, {"busy", std::string(what) + " is under way", ""});
+  const bool loads = rollout != nullptr && rollout->kind == RolloutKind::kLoad;
+  const bool goes_back = rollout != nullptr && !loads;
+  if (goes_back || jobs_.Running(CommandId::kRollback))
+    return ErrorResult(409, {"busy", "a rollback is under way", ""});
+  if (loads || jobs_.Running(CommandId::kReload))
+    return ErrorResult(409, {"busy", "a reload is under way", ""});
+  if (jobs_.Running(CommandId::kRestart))
+    return ErrorResult(409, {"busy", "a restart is under way", ""});
+  return std::nullopt;
 }
 
 void Supervisor::FinishJobs(CommandId id, const std::string& message) {

@@ -93,7 +93,7 @@ void Supervisor::UpgradeServes() {
 
 // After each turn of the loop.
 void Supervisor::LeaveIfIdle() {
-  if (!generations_.idle() || !spawner_.idle() || !pool_.has_processes()) return;
+  if (!generations_.idle() || !pool_.has_processes()) return;
   if (upgrade_ == UpgradePhase::kProving && returning_) {
     StepUpgrade(UpgradeEvent::kFailed);
     spdlog::error("Upgrade failed, gunid {} comes back: {}", previous_->version,

@@ -44,9 +44,7 @@ class WorkerSpawner : public Spawner {
                 SpawnerEvents events);
   ~WorkerSpawner() override;
 
-  // Every fork that was asked for has been answered.
-  [[nodiscard]] bool idle() const { return unanswered_.empty(); }
-  // While it is idle.
+  // While all workers have processes (WorkerPool::has_processes).
   [[nodiscard]] std::vector<ChannelState> ToState() const;
   void Adopt(const std::vector<ChannelState>& channels);
 

@@ -73,6 +73,11 @@ class WorkerPoolTest : public testing::Test {
     pool.Forked(id, 100 + id);
     pool.Ready(id);
   }
+  void LetSettle(seconds time) {
+    Settings settings;
+    settings.reload_settle = static_cast<double>(time.count());
+    pool.SetLimits(settings);
+  }
   // Answers every outstanding fork.
   void BootAll() {
     for (const int id : std::vector(spawner.forks)) {
@@ -300,10 +305,8 @@ TEST_F(WorkerPoolTest, TheWayBackTakesAllAtOnceAndLosesNoServingWorker) {
 }
 
 TEST_F(WorkerPoolTest, TheCanaryDoesNotWaitForAGenerationThatCannotStartItsWorkers) {
-  Settings settings;
-  settings.reload_settle = 5;
   StartWith(2);
-  pool.SetLimits(settings);
+  LetSettle(seconds(5));
   spawner.broken_generation = 1;
   pool.Exited(1, "was killed by SIGSEGV");
   ASSERT_EQ(spawner.forks.size(), 2U);
@@ -346,10 +349,8 @@ TEST_F(WorkerPoolTest, TheCanaryDoesNotWaitForABackOff) {
 }
 
 TEST_F(WorkerPoolTest, ACanaryThatIsGoneProvesNothing) {
-  Settings settings;
-  settings.reload_settle = 5;
   StartWith(1);
-  pool.SetLimits(settings);
+  LetSettle(seconds(5));
   pool.RollTo(2);
   Boot(2);
   Advance(seconds(4));
@@ -368,6 +369,13 @@ TEST_F(WorkerPoolTest, WorkersThatAreRecycledAllTheTimeHoldNothingUp) {
   StartWith(2);
   pool.Restart();
   EXPECT_FALSE(pool.replaced());
+  BootAll();
+  ExitDraining();
+  BootAll();
+  EXPECT_FALSE(pool.replaced()) << "the last of them may still accept";
+  pool.AcceptingStopped(2);
+  EXPECT_TRUE(pool.replaced());
+  ExitDraining();
   for (int turn = 0; turn < 2; ++turn) {
     BootAll();
     pool.Recycle(spawner.forks.back(), StopReason::kMaxRequests);
@@ -565,10 +573,8 @@ TEST_F(WorkerPoolTest, TheCanaryComesFirstAndThenAsManyAtATimeAsTheSurgeAllows) 
 }
 
 TEST_F(WorkerPoolTest, NoOldWorkerGoesBeforeTheCanaryHasLivedForAWhile) {
-  Settings settings;
-  settings.reload_settle = 5;
   StartWith(2);
-  pool.SetLimits(settings);
+  LetSettle(seconds(5));
   pool.RollTo(2);
   Boot(3);
   EXPECT_EQ(*pool.NextTick() - clock.now, seconds(5));
@@ -587,10 +593,8 @@ TEST_F(WorkerPoolTest, NoOldWorkerGoesBeforeTheCanaryHasLivedForAWhile) {
 }
 
 TEST_F(WorkerPoolTest, ACanaryThatDiesTakesNoOldWorkerWithIt) {
-  Settings settings;
-  settings.reload_settle = 5;
   StartWith(2);
-  pool.SetLimits(settings);
+  LetSettle(seconds(5));
   pool.RollTo(2);
   Boot(3);
   pool.Exited(3, "was killed by SIGSEGV");
