@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034
-# The Debian packages that gunid needs, and how they are installed. Sourced by deploy/quickstart and
-# tests/run, so that there is one list.
+# The Debian packages that gunid needs, and how they are installed. Sourced by deploy/quickstart,
+# tests/run and tests/bench/run, so that there is one list.
 
 build_packages=(
   g++ cmake ninja-build pkg-config python3-dev
@@ -11,6 +11,10 @@ test_packages=(
   ccache clang libclang-rt-dev libgmock-dev libgtest-dev libc-bin procps
   python3-falcon python3-gevent python3-pytest python3-pytest-xdist python3-requests wrk
   nginx libnginx-mod-stream systemd
+)
+bench_packages=(
+  wrk gunicorn uwsgi-core uwsgi-plugin-python3 uwsgi-plugin-gevent-python3 python3-waitress python3-cheroot nginx
+  python3-gevent python3-matplotlib util-linux
 )
 
 is_installed() {

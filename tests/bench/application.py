@@ -1,13 +1,53 @@
-"""What the benchmarks serve: an answer at once, or after a sleep of /sleep?SECONDS."""
+"""What the benchmarks serve, one path for each kind of answer; /sleep?SECONDS sleeps before it."""
 
+import os
 import time
 
 BODY = b"Hello, World!\n"
-HEADERS = [("Content-Type", "text/plain"), ("Content-Length", str(len(BODY)))]
+TEXT = ("Content-Type", "text/plain")
+MEDIUM = b"x" * 10 * 1024
+LARGE = b"x" * 1024 * 1024
+
+
+def body(environ, start_response, content: bytes):
+    start_response("200 OK", [TEXT, ("Content-Length", str(len(content)))])
+    return [content]
+
+
+def hello(environ, start_response):
+    start_response("200 OK", HELLO_HEADERS)
+    return [BODY]
+
+
+def sleep(environ, start_response):
+    time.sleep(float(environ["QUERY_STRING"]))
+    return hello(environ, start_response)
+
+
+def medium(environ, start_response):
+    return body(environ, start_response, MEDIUM)
+
+
+def large(environ, start_response):
+    return body(environ, start_response, LARGE)
+
+
+def upload(environ, start_response):
+    count = 0
+    while part := environ["wsgi.input"].read(64 * 1024):
+        count += len(part)
+    return body(environ, start_response, str(count).encode())
+
+
+def file(environ, start_response):
+    path = os.environ["BENCH_FILE"]
+    start_response("200 OK", [TEXT, ("Content-Length", str(os.path.getsize(path)))])
+    return environ["wsgi.file_wrapper"](open(path, "rb"), 64 * 1024)
+
+
+HELLO_HEADERS = [TEXT, ("Content-Length", str(len(BODY)))]
+VIEWS = {"/sleep": sleep, "/medium": medium, "/large": large, "/upload": upload, "/file": file}
 
 
 def app(environ, start_response):
-    if environ["PATH_INFO"] == "/sleep":
-        time.sleep(float(environ["QUERY_STRING"]))
-    start_response("200 OK", HEADERS)
-    return [BODY]
+    return VIEWS.get(environ["PATH_INFO"], hello)(environ, start_response)

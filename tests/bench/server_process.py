@@ -1,0 +1,118 @@
+"""A server to be measured: started on CPUs of its own, ready when it answers, and what it costs."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from served import BOOT_S, HERE, SETTINGS_VARIABLES, STOP_S, BenchmarkError, cpu_seconds
+
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+class ServerProcess:
+    """A command that serves HTTP on `port`, in a session of its own; stopped when the scope ends."""
+
+    def __init__(self, name: str, command: list[object], port: int, cpus: set[int],
+                 environment: dict[str, str]):
+        self.name = name
+        self.port = port
+        self.log_file = tempfile.TemporaryFile(prefix="gunid-bench-")
+        self.process = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=HERE,
+            env={key: value for key, value in os.environ.items() if key not in SETTINGS_VARIABLES}
+            | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(HERE)} | environment,
+            stdin=subprocess.DEVNULL, stdout=self.log_file, stderr=self.log_file,
+            start_new_session=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, cpus),
+        )
+
+    def __enter__(self) -> "ServerProcess":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.stop()
+
+    def wait_ready(self) -> None:
+        """Until it accepts connections."""
+        deadline = time.monotonic() + BOOT_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=BOOT_S).close()
+                return
+            except ConnectionRefusedError:
+                pass
+            if self.process.poll() is not None:
+                raise BenchmarkError(f"{self.name} exited with {self.process.returncode}:\n"
+                                     f"{self.log_end()}")
+            if time.monotonic() > deadline:
+                raise BenchmarkError(f"{self.name} is not ready within {BOOT_S:g} s:\n{self.log_end()}")
+            time.sleep(0.02)
+
+    def fetch(self, method: str, target: str, headers: dict[str, str], body: bytes | None) -> bytes:
+        """The body of an answer, which must be 200."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=BOOT_S)
+        try:
+            connection.request(method, target, body=body, headers=headers)
+            response = connection.getresponse()
+            content = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise BenchmarkError(f"{self.name} did not answer {method} {target}: "
+                                 f"{type(error).__name__} {error}\n{self.log_end()}") from None
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise BenchmarkError(f"{self.name} answered {method} {target} with {response.status}:\n"
+                                 f"{self.log_end()}")
+        return content
+
+    def url(self, target: str = "/") -> str:
+        return f"http://127.0.0.1:{self.port}{target}"
+
+    def pids(self) -> list[int]:
+        """Its processes: all of its session."""
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                session = int(stat.read_text().rpartition(")")[2].split()[3])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if session == self.process.pid:
+                found.append(int(stat.parent.name))
+        return found
+
+    def cpu_seconds(self) -> float:
+        """User and system time of all its processes, microseconds in the kernel's own account."""
+        return sum(cpu_seconds(pid) for pid in self.pids())
+
+    def memory_bytes(self) -> int:
+        """PSS of all its processes: what they share counts once."""
+        total = 0
+        for pid in self.pids():
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            total += next(int(line.split()[1]) * 1024 for line in rollup.splitlines()
+                          if line.startswith("Pss:"))
+        return total
+
+    def log_end(self) -> str:
+        self.log_file.seek(0)
+        return "\n".join(self.log_file.read().decode(errors="replace").splitlines()[-10:])
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                pass
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)  # what it has left behind, too
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+        self.log_file.close()
