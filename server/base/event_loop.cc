@@ -104,18 +104,14 @@ std::optional<TimePoint> EventLoop::next_timer() const {
 }
 
 void EventLoop::RunOnce(Nanoseconds limit, WaitObserver* observer) {
-  interrupted_ = false;
-  if (!in_turn_) Wait(WaitMilliseconds(limit), observer);
-  in_turn_ = true;
+  Wait(WaitMilliseconds(limit), observer);
   HandleEvents();
-  if (interrupted_) return;
-  in_turn_ = false;
   RunTimers();
   if (std::exchange(woken_, false)) RunPosted();
 }
 
 void EventLoop::HandleEvents() {
-  while (event_index_ < event_count_ && !interrupted_) {
+  while (event_index_ < event_count_) {
     const epoll_event event = events_[event_index_++];
     if (event.data.ptr == nullptr) {
       std::uint64_t count = 0;

@@ -59,11 +59,6 @@ class EventLoop {
   // From any thread: makes a blocked wait return.
   void Wake();
 
-  // From a handler or timer: RunOnce returns after it, and the next RunOnce goes on with the same
-  // turn.
-  void Interrupt() { interrupted_ = true; }
-  [[nodiscard]] bool in_turn() const { return in_turn_; }
-
   // For a loop of another kind that watches this one: readable when there are events.
   [[nodiscard]] int fd() const { return epoll_.get(); }
   // When a turn has something to do even without events.
@@ -98,8 +93,6 @@ class EventLoop {
   std::map<Timer, std::function<void()>> timers_;
   std::map<TimerId, TimePoint> timer_times_;
   TimerId next_timer_ = 1;
-  bool in_turn_ = false;  // events were fetched, and not all is done that follows from that
-  bool interrupted_ = false;
   bool woken_ = false;  // in this turn
   bool stopped_ = false;
 

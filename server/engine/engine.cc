@@ -104,18 +104,17 @@ TimePoint Engine::NextTurn() const {
   const TimePoint now = Clock().Now();
   const bool ready = (draining_ && !drain_begun_) || !ready_.empty() ||
                      (!waiting_.empty() && in_flight_ < capacity_);
-  if (ready || loop_.in_turn()) return now;
+  if (ready) return now;
   const auto timer = loop_.next_timer();
   return timer ? std::min(*timer, now + kMaxWait) : now + kMaxWait;
 }
 
 void Engine::RunTurn(Nanoseconds limit, WaitObserver* observer) {
-  if (!loop_.in_turn()) PrepareTurn();
+  PrepareTurn();
   if (finished()) return;
   const bool more_to_do = !ready_.empty() || (!waiting_.empty() && in_flight_ < capacity_);
   loop_.RunOnce(more_to_do ? Nanoseconds(0) : limit, observer);
   TakeNotices();
-  if (loop_.in_turn()) return;
   RunReady();
   if (emptying_) EndEmptying();
 }
@@ -244,7 +243,6 @@ void Engine::Closed(Connection& connection) {
 
 void Engine::Dispatch(Connection& connection) {
   waiting_.push_back(&connection);
-  if (in_flight_ < capacity_) loop_.Interrupt();
 }
 
 void Engine::Withdraw(Connection& connection) {

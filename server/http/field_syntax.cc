@@ -7,18 +7,6 @@
 namespace gunid {
 namespace {
 
-constexpr std::array<bool, 256> kTokenChars = [] {
-  std::array<bool, 256> table{};
-  for (int c = '0'; c <= '9'; ++c) table[c] = true;
-  for (int c = 'A'; c <= 'Z'; ++c) table[c] = table[c + ('a' - 'A')] = true;
-  for (const unsigned char c : std::string_view("!#$%&'*+-.^_`|~")) table[c] = true;
-  return table;
-}();
-
-char ToLower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-}
-
 bool IsBlank(char c) {
   return c == ' ' || c == '\t';
 }
@@ -42,16 +30,6 @@ void CloseUpName(std::span<char> line) {
 }
 
 }  // namespace
-
-bool IsTokenChar(char c) {
-  return kTokenChars[static_cast<unsigned char>(c)];
-}
-
-bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
-           return ToLower(x) == ToLower(y);
-         });
-}
 
 std::string_view TrimWhitespace(std::string_view text) {
   while (!text.empty() && IsBlank(text.front())) text.remove_prefix(1);

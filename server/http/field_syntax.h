@@ -2,6 +2,7 @@
 // functions; any thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -9,8 +10,31 @@
 
 namespace gunid {
 
-bool IsTokenChar(char c);
-bool EqualsIgnoreCase(std::string_view a, std::string_view b);  // ASCII
+inline constexpr std::array<bool, 256> kTokenChars = [] {
+  std::array<bool, 256> table{};
+  for (int c = '0'; c <= '9'; ++c) table[c] = true;
+  for (int c = 'A'; c <= 'Z'; ++c) table[c] = table[c + ('a' - 'A')] = true;
+  for (const unsigned char c : std::string_view("!#$%&'*+-.^_`|~")) table[c] = true;
+  return table;
+}();
+
+inline bool IsTokenChar(char c) {
+  return kTokenChars[static_cast<unsigned char>(c)];
+}
+
+inline char ToLower(char c) {  // ASCII
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
+
+// ASCII. Inline: nearly all that are compared differ in length or in their first character.
+inline bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i] != b[i] && ToLower(a[i]) != ToLower(b[i])) return false;
+  }
+  return true;
+}
+
 std::string_view TrimWhitespace(std::string_view text);         // spaces and tabs at both ends
 
 // Whether a comma-separated list has that item (case-insensitive).

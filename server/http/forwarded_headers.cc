@@ -11,25 +11,20 @@ using ParseError = RequestParser::ParseError;
 
 constexpr std::string_view kScriptName = "SCRIPT_NAME";
 
-// Most names differ in length already.
-bool SameName(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && EqualsIgnoreCase(a, b);
-}
-
 bool HasUnderscore(const HeaderField& field) {
   return field.name.find('_') != std::string_view::npos;
 }
 
 bool MayForward(const ForwardingRules& rules, std::string_view name) {
   return std::ranges::any_of(rules.forwarder_headers, [name](const std::string& allowed) {
-    return allowed == "*" || SameName(allowed, name);
+    return allowed == "*" || EqualsIgnoreCase(allowed, name);
   });
 }
 
 // Whether the field says that the client uses https; nullopt for a field that tells no scheme.
 std::optional<bool> SaysSecure(const ForwardingRules& rules, const HeaderField& field) {
   for (const auto& [name, value] : rules.secure_scheme_headers) {
-    if (SameName(name, field.name)) return field.value == value;
+    if (EqualsIgnoreCase(name, field.name)) return field.value == value;
   }
   return std::nullopt;
 }
@@ -48,7 +43,7 @@ std::optional<ParseError> ReadScheme(const ForwardingRules& rules, RequestHead& 
 std::optional<ParseError> ReadScriptName(const ForwardingRules& rules, RequestHead& head) {
   if (!MayForward(rules, kScriptName)) return std::nullopt;
   for (const HeaderField& field : head.headers) {
-    if (!SameName(field.name, kScriptName)) continue;
+    if (!EqualsIgnoreCase(field.name, kScriptName)) continue;
     if (head.script_name) return ParseError{400, "Repeated SCRIPT_NAME header"};
     head.script_name = field.value;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <initializer_list>
 
 #include "http/field_syntax.h"
 #include "http/http_date.h"
@@ -51,8 +52,17 @@ bool IsVisible(unsigned char c) {
   return (c >= 0x20 && c != 0x7f) || c == '\t';
 }
 
+// In one step: each append of its own would look at the capacity again.
+void Append(std::initializer_list<std::string_view> parts, std::string& out) {
+  std::size_t size = out.size();
+  for (const std::string_view part : parts) size += part.size();
+  std::size_t at = out.size();
+  out.resize(size);
+  for (const std::string_view part : parts) at += part.copy(out.data() + at, part.size());
+}
+
 void AppendField(std::string_view name, std::string_view value, std::string& out) {
-  out.append(name).append(": ").append(value).append("\r\n");
+  Append({name, ": ", value, "\r\n"}, out);
 }
 
 void AppendContentLength(std::uint64_t length, std::string& out) {
@@ -158,8 +168,8 @@ bool HasSoundContentLength(const ResponseHead& head) {
 
 EncodedHead EncodeHead(const ResponseHead& head, const ResponseContext& context, std::string& out) {
   EncodedHead encoded;
-  out.append("HTTP/1.1 ").append(head.status_line);
-  out.append(head.status_line.size() == 3 ? " \r\n" : "\r\n");  // the space is not optional
+  // The space is not optional.
+  Append({"HTTP/1.1 ", head.status_line, head.status_line.size() == 3 ? " \r\n" : "\r\n"}, out);
   const FieldSummary summary = AppendFields(head, out);
   if (!summary.server) out.append("Server: gunid\r\n");
   if (!summary.date) AppendField("Date", CurrentHttpDate(), out);

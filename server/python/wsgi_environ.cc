@@ -182,6 +182,9 @@ bool WsgiEnviron::CreateBase(const WsgiOptions& options, PyObject* file_wrapper)
          Set(base, "wsgi.input_terminated", Bool(true)) &&
          Set(base, "wsgi.file_wrapper", PyRef::Borrow(file_wrapper)) &&
          Set(base, "SERVER_SOFTWARE", Interned("gunid/" GUNID_VERSION)) &&
+         // Of most requests.
+         Set(base, keys_.request_method, Text("GET")) && Set(base, keys_.query_string, Text("")) &&
+         Set(base, keys_.server_protocol, Text("HTTP/1.1")) &&
          Set(base, "SCRIPT_NAME", Latin1(script_name_));
 }
 
@@ -208,9 +211,8 @@ bool WsgiEnviron::MakeRoom(PyObject* base) const {
   constexpr Py_ssize_t kGrowsAt = 22;
   const PyRef nothing = PyRef::Borrow(Py_None);
   for (const PyRef* key :
-       {&keys_.wsgi_input, &keys_.early_hints, &keys_.request_method, &keys_.raw_uri,
-        &keys_.query_string, &keys_.server_protocol, &keys_.path_info, &keys_.remote_addr,
-        &keys_.server_name, &keys_.server_port}) {
+       {&keys_.wsgi_input, &keys_.early_hints, &keys_.raw_uri, &keys_.path_info,
+        &keys_.remote_addr, &keys_.server_name, &keys_.server_port}) {
     if (PyDict_Contains(base, key->get()) == 0 && !Set(base, *key, nothing)) return false;
   }
   std::vector<PyRef> spare;
@@ -245,20 +247,22 @@ bool WsgiEnviron::SetRequestLine(PyObject* environ, const RequestHead& request) 
     PyErr_SetString(PyExc_ValueError, "the request target has no path");
     return false;
   }
-  return Set(environ, keys_.request_method, Text(request.method)) &&
-         Set(environ, keys_.raw_uri, Text(request.target)) &&
-         Set(environ, keys_.query_string, Text(target->query)) &&
-         Set(environ, keys_.server_protocol,
-             Text(request.minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1")) &&
-         SetPath(environ, request, target->path);
+  if ((request.method != "GET" && !Set(environ, keys_.request_method, Text(request.method))) ||
+      (!target->query.empty() && !Set(environ, keys_.query_string, Text(target->query))) ||
+      (request.minor_version == 0 && !Set(environ, keys_.server_protocol, Text("HTTP/1.0")))) {
+    return false;
+  }
+  const PyRef uri = Text(request.target);
+  return Set(environ, keys_.raw_uri, uri) && SetPath(environ, request, target->path, uri);
 }
 
 bool WsgiEnviron::SetPath(PyObject* environ, const RequestHead& request,
-                          std::string_view encoded_path) {
+                          std::string_view encoded_path, const PyRef& uri) {
   const std::string_view mount =
       request.script_name ? WithoutTrailingSlashes(*request.script_name) : script_name_;
   if (mount.empty() && encoded_path.find('%') == std::string_view::npos) {
-    return Set(environ, keys_.path_info, Text(encoded_path));
+    const bool is_all = encoded_path.size() == request.target.size();
+    return Set(environ, keys_.path_info, is_all ? uri : Text(encoded_path));
   }
   const std::string path = PercentDecode(encoded_path);
   const std::size_t prefix = mount.size();
@@ -283,7 +287,7 @@ bool WsgiEnviron::SetProxy(PyObject* environ, const ProxyHeader& proxy) {
 }
 
 bool WsgiEnviron::SetPeer(PyObject* environ, const Exchange& exchange) {
-  if (!Set(environ, keys_.remote_addr, Text(exchange.peer().host))) return false;
+  if (!Set(environ, keys_.remote_addr, HostOf(exchange.peer()))) return false;
   const ProxyHeader* const proxy = exchange.proxy();
   if (proxy != nullptr && !SetProxy(environ, *proxy)) return false;
   if (exchange.listener().family == ListenerAddress::Family::kUnix) {
@@ -303,7 +307,7 @@ bool WsgiEnviron::SetUnixServer(PyObject* environ, const RequestHead& request) {
 
 bool WsgiEnviron::SetHeaders(PyObject* environ, const RequestHead& request) {
   for (const HeaderField& field : request.headers) {
-    const HeaderKey header = KeyOf(field.name);
+    const HeaderKey& header = KeyOf(field.name);
     if (header.left_out) continue;
     PyRef value = Text(field.value);
     if (!header.key || !value) return false;
@@ -318,7 +322,7 @@ bool WsgiEnviron::SetHeaders(PyObject* environ, const RequestHead& request) {
   return true;
 }
 
-WsgiEnviron::HeaderKey WsgiEnviron::KeyOf(std::string_view name) {
+const WsgiEnviron::HeaderKey& WsgiEnviron::KeyOf(std::string_view name) {
   const auto found = header_keys_.find(name);
   if (found != header_keys_.end()) return found->second;
   HeaderKey header;
@@ -331,9 +335,17 @@ WsgiEnviron::HeaderKey WsgiEnviron::KeyOf(std::string_view name) {
   if (EqualsIgnoreCase(name, "Cookie")) header.separator = "; ";
   if (name.size() <= kMaxCachedNameLength && header_keys_.size() < kMaxCachedNames &&
       (header.key || header.left_out)) {
-    header_keys_.emplace(name, header);
+    return header_keys_.emplace(name, std::move(header)).first->second;
   }
-  return header;
+  return uncached_ = std::move(header);
+}
+
+PyRef WsgiEnviron::HostOf(const PeerAddress& peer) {
+  if (!last_host_text_ || peer.host != last_host_) {
+    last_host_text_ = Latin1(peer.host);
+    last_host_ = peer.host;
+  }
+  return last_host_text_;
 }
 
 PyRef WsgiEnviron::Text(std::string_view bytes) const {

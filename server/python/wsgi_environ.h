@@ -47,14 +47,16 @@ class WsgiEnviron {
   PyRef BaseOf(const ListenerAddress& listener);
   bool MakeRoom(PyObject* base) const;
   bool SetRequestLine(PyObject* environ, const RequestHead& request);
-  bool SetPath(PyObject* environ, const RequestHead& request, std::string_view encoded_path);
+  bool SetPath(PyObject* environ, const RequestHead& request, std::string_view encoded_path,
+               const PyRef& uri);
   bool SetForwarded(PyObject* environ, const RequestHead& request);
   bool SetProxy(PyObject* environ, const ProxyHeader& proxy);
   bool SetPeer(PyObject* environ, const Exchange& exchange);
   bool SetHeaders(PyObject* environ, const RequestHead& request);
   bool SetUnixServer(PyObject* environ, const RequestHead& request);
-  HeaderKey KeyOf(std::string_view name);
+  const HeaderKey& KeyOf(std::string_view name);
   PyRef Text(std::string_view bytes) const;
+  PyRef HostOf(const PeerAddress& peer);
 
   struct Keys {
     PyRef request_method, path_info, query_string, raw_uri, server_protocol, server_name,
@@ -68,6 +70,9 @@ class WsgiEnviron {
   std::vector<std::pair<ListenerAddress, PyRef>> bases_;  // one for each listener that was used
   StringMap<HeaderKey> header_keys_;                      // by name as sent; bounded
   StringMap<PyRef> texts_;                                // frequent values; fixed
+  HeaderKey uncached_;                                    // the last one that was not kept
+  std::string last_host_;  // of a client; that of the next is likely the same
+  PyRef last_host_text_;
 };
 
 }  // namespace gunid

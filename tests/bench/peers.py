@@ -70,7 +70,7 @@ def uwsgi(workload: Workload, place: Place) -> list[object]:
         # This one closes connections without saying so, which wrk takes for an error.
         options += ["--http-socket", address, "--add-header", "Connection: close"]
         if workload.greenlets:
-            options += ["--gevent", workload.connections]
+            options += ["--gevent", workload.connections, "--gevent-monkey-patch"]
     elif workload.threads > 1 or workload.idle:
         options += ["--http", address, f"--http-keepalive={KEPT_S}", "--threads", workload.threads]
     else:

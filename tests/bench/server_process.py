@@ -38,9 +38,9 @@ class ServerProcess:
     def __exit__(self, *exception) -> None:
         self.stop()
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, patience_s: float = BOOT_S) -> None:
         """Until it accepts connections."""
-        deadline = time.monotonic() + BOOT_S
+        deadline = time.monotonic() + patience_s
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=BOOT_S).close()
@@ -51,7 +51,7 @@ class ServerProcess:
                 raise BenchmarkError(f"{self.name} exited with {self.process.returncode}:\n"
                                      f"{self.log_end()}")
             if time.monotonic() > deadline:
-                raise BenchmarkError(f"{self.name} is not ready within {BOOT_S:g} s:\n{self.log_end()}")
+                raise BenchmarkError(f"{self.name} is not ready within {patience_s:g} s:\n{self.log_end()}")
             time.sleep(0.02)
 
     def fetch(self, method: str, target: str, headers: dict[str, str], body: bytes | None) -> bytes:
@@ -103,11 +103,13 @@ class ServerProcess:
         self.log_file.seek(0)
         return "\n".join(self.log_file.read().decode(errors="replace").splitlines()[-10:])
 
-    def stop(self) -> None:
+    def stop(self, patience_s: float = STOP_S) -> None:
+        if self.log_file.closed:
+            return
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(STOP_S)
+                self.process.wait(patience_s)
             except subprocess.TimeoutExpired:
                 pass
         try:

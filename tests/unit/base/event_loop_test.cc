@@ -235,53 +235,6 @@ TEST_F(EventLoopTest, ObserverIsToldOnlyWhenAWaitBlocks) {
   EXPECT_EQ(observer.waits, 1);
 }
 
-// Level-triggered: what is not read is reported again.
-class Interrupter : public EventHandler {
- public:
-  explicit Interrupter(EventLoop& loop) : loop_(loop), fd_(eventfd(1, EFD_CLOEXEC)) {
-    loop_.Add(fd_.get(), EPOLLIN, this);
-  }
-  ~Interrupter() override { loop_.Remove(fd_.get(), this); }
-  void OnEvents(std::uint32_t /*events*/) override {
-    ++events;
-    loop_.Interrupt();
-  }
-  int events = 0;
-
- private:
-  EventLoop& loop_;
-  UniqueFd fd_;
-};
-
-TEST_F(EventLoopTest, AnInterruptedTurnGoesOnWhereItWas) {
-  Interrupter first(loop_);
-  Interrupter second(loop_);
-  int timers = 0;
-  loop_.RunAfter(milliseconds(0), [&timers] { ++timers; });
-  loop_.RunOnce();
-  EXPECT_EQ(first.events + second.events, 1);
-  EXPECT_TRUE(loop_.in_turn());
-  loop_.RunOnce();
-  EXPECT_EQ(first.events, 1);
-  EXPECT_EQ(second.events, 1);
-  EXPECT_TRUE(loop_.in_turn());
-  EXPECT_EQ(timers, 0);
-  // However often it is interrupted, a turn ends, and its timers come.
-  loop_.RunOnce();
-  EXPECT_FALSE(loop_.in_turn());
-  EXPECT_EQ(timers, 1);
-  EXPECT_EQ(first.events + second.events, 2);
-}
-
-TEST_F(EventLoopTest, WhatWasPostedIsRunAfterAnInterruptedTurn) {
-  Interrupter interrupter(loop_);
-  int posted = 0;
-  loop_.Post([&posted] { ++posted; });
-  while (loop_.RunOnce(), loop_.in_turn()) {
-  }
-  EXPECT_EQ(posted, 1);
-}
-
 TEST_F(EventLoopTest, KnowsItsNextTimer) {
   EXPECT_FALSE(loop_.next_timer());
   const TimePoint when = Clock().Now() + std::chrono::hours(1);
