@@ -363,8 +363,7 @@ Status Generations::Apply(const Settings& settings) const {
   // The workers open the log themselves when it is rotated.
   const auto account = FindAccount(settings.user, settings.group, settings.initgroups);
   if (!account) return account.error();
-  SetLogOwner(*account);
-  return OpenLog(settings.errorlog, settings.loglevel);
+  return OpenLog(settings.errorlog, settings.loglevel, *account);
 }
 
 // Zygotes
