@@ -144,13 +144,12 @@ void LogVariables(PyObject* environ, Exchange& exchange) {
   for (std::size_t i = 0; i < names.size(); ++i) {
     const PyRef value = FindVariable(environ, names[i]);
     const PyRef text = value ? PyRef::Steal(PyObject_Str(value.get())) : PyRef();
-    if (!text) {
-      PyErr_Clear();  // it has no str()
-    } else if (const auto bytes = Latin1View(text.get())) {
+    if (const auto bytes = text ? Latin1View(text.get()) : std::nullopt) {
       exchange.LogVariable(i, *bytes);
-    } else if (const auto utf8 = Utf8(text.get())) {
+    } else if (const auto utf8 = text ? Utf8(text.get()) : std::nullopt) {
       exchange.LogVariable(i, *utf8);
     }
+    PyErr_Clear();  // it has no str(), perhaps
   }
 }
 
