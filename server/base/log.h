@@ -15,12 +15,10 @@
 namespace gunid {
 
 // Installs the default logger. `path` is "-" for standard error; `level` is debug, info, warning,
-// error or critical. May be called again with other values; on failure the log stays as it was.
-Status OpenLog(const std::string& path, const std::string& level);
-
-// Who has to be able to open the file, too: a file that is opened from now on is given to that
-// account. For a process that runs as root.
-void SetLogOwner(const std::optional<Account>& owner);
+// error or critical; `owner` as in LogFile. May be called again with other values; on failure the log
+// stays as it was.
+Status OpenLog(const std::string& path, const std::string& level,
+               const std::optional<Account>& owner = std::nullopt);
 
 // Opens the file anew after it was rotated away (SIGUSR1). Does nothing for standard error.
 Status ReopenLog();

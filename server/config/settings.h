@@ -86,6 +86,8 @@ struct Settings {
   // Log
   std::string errorlog = "-";
   std::string loglevel = "info";
+  std::string accesslog;  // "-" for standard output; "" for none
+  std::string access_log_format = R"(%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s")";
 
   // Control
   std::string control_socket;  // "" for the default path of the instance

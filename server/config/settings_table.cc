@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/ip_network.h"
+#include "config/access_log_format.h"
 #include "gunid/control_api.h"
 
 namespace gunid {
@@ -33,6 +34,11 @@ Status CheckRequestPath(const std::string& path) {
   const auto forbidden = [](unsigned char byte) { return byte <= ' ' || byte >= 0x7F; };
   if (path.empty() || (path.starts_with('/') && std::ranges::none_of(path, forbidden))) return {};
   return Error{"expected a path that begins with '/', as it stands in a request"};
+}
+
+Status CheckAccessLogFormat(const std::string& text) {
+  const auto format = ParseAccessLogFormat(text);
+  return format ? Status() : format.error();
 }
 
 constexpr SettingRow kRows[] = {
@@ -448,6 +454,19 @@ constexpr SettingRow kRows[] = {
      .value_name = "LEVEL",
      .group = kLog,
      .help = "Least level of what is logged: debug, info, warning, error or critical"},
+    {.name = "accesslog",
+     .flags = "--access-logfile",
+     .field = &Settings::accesslog,
+     .value_name = "FILE",
+     .group = kLog,
+     .help = "Where the access log goes, a line for each request; - is standard output"},
+    {.name = "access_log_format",
+     .flags = "--access-logformat",
+     .field = &Settings::access_log_format,
+     .check = CheckAccessLogFormat,
+     .value_name = "FORMAT",
+     .group = kLog,
+     .help = "What a line of the access log has, in Gunicorn's atoms"},
 
     {.name = "control_socket",
      .flags = "--control-socket",
@@ -459,17 +478,17 @@ constexpr SettingRow kRows[] = {
 };
 
 constexpr std::string_view kUnsupported[] = {
-    "access_log_format", "accesslog", "asgi_disconnect_grace_period", "asgi_lifespan", "asgi_loop",
-    "ca_certs", "capture_output", "cert_reqs", "certfile", "ciphers", "control_socket_disable",
-    "control_socket_mode", "default_proc_name", "dirty_apps", "dirty_graceful_timeout",
-    "dirty_threads", "dirty_timeout", "dirty_workers", "disable_redirect_access_to_syslog",
-    "do_handshake_on_connect", "dogstatsd_tags", "enable_backlog_metric", "http2_cleartext",
-    "http2_initial_window_size", "http2_max_concurrent_streams", "http2_max_frame_size",
-    "http2_max_header_list_size", "http_parser", "http_protocols", "keyfile", "logconfig",
-    "logconfig_dict", "logconfig_json", "logger_class", "paste", "print_config", "protocol",
-    "raw_paste_global_conf", "reuse_port", "root_path", "spew", "ssl_version", "statsd_host",
-    "statsd_prefix", "suppress_ragged_eofs", "syslog", "syslog_addr", "syslog_facility",
-    "syslog_prefix", "tmp_upload_dir", "uwsgi_allow_ips", "worker_tmp_dir",
+    "asgi_disconnect_grace_period", "asgi_lifespan", "asgi_loop", "ca_certs", "capture_output",
+    "cert_reqs", "certfile", "ciphers", "control_socket_disable", "control_socket_mode",
+    "default_proc_name", "dirty_apps", "dirty_graceful_timeout", "dirty_threads", "dirty_timeout",
+    "dirty_workers", "disable_redirect_access_to_syslog", "do_handshake_on_connect",
+    "dogstatsd_tags", "enable_backlog_metric", "http2_cleartext", "http2_initial_window_size",
+    "http2_max_concurrent_streams", "http2_max_frame_size", "http2_max_header_list_size",
+    "http_parser", "http_protocols", "keyfile", "logconfig", "logconfig_dict", "logconfig_json",
+    "logger_class", "paste", "print_config", "protocol", "raw_paste_global_conf", "reuse_port",
+    "root_path", "spew", "ssl_version", "statsd_host", "statsd_prefix", "suppress_ragged_eofs",
+    "syslog", "syslog_addr", "syslog_facility", "syslog_prefix", "tmp_upload_dir",
+    "uwsgi_allow_ips", "worker_tmp_dir",
     // server hooks
     "child_exit", "dirty_post_fork", "dirty_worker_exit", "dirty_worker_init", "nworkers_changed",
     "on_dirty_starting", "on_exit", "on_reload", "on_starting", "post_fork", "post_request",

@@ -31,6 +31,7 @@ Connection::Connection(Engine& engine)
   };
   exchange_.connection_ = this;
   exchange_.peer_ = &peer_;
+  if (engine.access_log_ != nullptr) exchange_.log_format_ = &engine.access_log_->format();
 }
 
 Connection::~Connection() {
@@ -214,6 +215,7 @@ bool Connection::EndMessage() {
   }
   MetExpectation();
   state_ = State::kWaiting;
+  if (engine_.access_log_ != nullptr) complete_at_ = Clock().Now();
   const RequestHead& head = parser_.head();
   exchange_.proxy_ = proxy_.get();
   if (engine_.lost()) {
@@ -245,6 +247,7 @@ void Connection::EndExecution() {
   exchange_.executing_ = false;
   const bool abandoned = abandoned_;
   abandoned_ = false;
+  if (!abandoned) Log(exchange_.status(), exchange_.body_bytes());
   if (abandoned) --engine_.abandoned_;
   owns_output_ = false;
   exchange_.body_.Clear();
@@ -252,6 +255,24 @@ void Connection::EndExecution() {
   state_ = State::kFlushing;
   if (exchange_.client_too_slow_) DiscardOutput();
   if (abandoned || exchange_.failed_ || !exchange_.finished_) Reset();
+}
+
+// While it is waiting or executing the request is complete. What an abandoned one may still be writing
+// is left out.
+void Connection::Log(int status, std::optional<std::uint64_t> body_bytes) {
+  if (engine_.access_log_ == nullptr || engine_.checking_health_) return;
+  AccessEntry entry{.request = exchange_.request(),
+                    .client = peer_.host,
+                    .status = status == 0 ? std::nullopt : std::optional<std::uint64_t>(status),
+                    .body_bytes = body_bytes};
+  if (state_ == State::kWaiting || state_ == State::kExecuting) {
+    entry.duration = Clock().Now() - complete_at_;
+  }
+  if (!abandoned_) {
+    entry.response_fields = exchange_.response_fields_;
+    entry.variables = exchange_.variables_;
+  }
+  engine_.access_log_->Add(entry);
 }
 
 void Connection::ClientKeptWaiting(Nanoseconds time) {
@@ -271,7 +292,8 @@ void Connection::TakeOverOutput() {
 void Connection::Abandon(std::uint64_t serial) {
   if (state_ != State::kExecuting || abandoned_ || exchange_.serial() != serial) return;
   abandoned_ = true;
-  exchange_.Abandon();
+  const std::optional<std::uint64_t> answered = exchange_.Abandon();
+  Log(answered ? Exchange::kAbandonedStatus : 0, answered);  // the call may never end
   ::shutdown(socket_.get(), SHUT_WR);
   engine_.Abandoned();
 }
@@ -326,6 +348,7 @@ void Connection::Answer(int status, std::string_view reason) {
   const RequestHead& head = parser_.head();  // as much of it as is known: HEAD has no body
   exchange_.Start(head.method.empty() ? kUnknownRequest : head, false);
   exchange_.SendError(status, reason);
+  Log(status, exchange_.body_bytes());
   state_ = State::kFlushing;
   if (exchange_.failed_) Close();
 }

@@ -95,6 +95,7 @@ class Connection : public EventHandler, private Deadline {
   void Reject(int status, std::string_view reason);        // an invalid request
   void Answer(int status, std::string_view reason);        // by the engine itself; then closes
   void SendContinue();
+  void Log(int status, std::optional<std::uint64_t> body_bytes);
   void MetExpectation();
   void Linger();
   void DiscardOutput();
@@ -120,6 +121,7 @@ class Connection : public EventHandler, private Deadline {
   bool expected_ : 1 = false;        // counted by Engine::Expect()
   std::uint64_t expected_in_ = 0;    // the moment of that
   std::uint64_t progress_ = 0;       // when the current deadline was armed
+  TimePoint complete_at_;            // the request, if there is an access log
 
   InputBuffer input_;
   RequestParser parser_;

@@ -22,7 +22,8 @@ constexpr std::chrono::milliseconds kHeartbeatResolution(100);
 }  // namespace
 
 Engine::Engine(const EngineOptions& options, std::vector<Listener>& listeners, Executor& executor,
-               SlotWriter slot, EngineEvents events, const Handover* handover)
+               SlotWriter slot, EngineEvents events, const Handover* handover,
+               AccessLog* access_log)
     : options_(options),
       listeners_(listeners),
       executor_(executor),
@@ -31,6 +32,7 @@ Engine::Engine(const EngineOptions& options, std::vector<Listener>& listeners, E
       slot_(slot),
       events_(std::move(events)),
       handover_(handover),
+      access_log_(access_log),
       idle_deadlines_(loop_, options.keepalive_s),
       head_deadlines_(loop_, options.head_s),
       body_deadlines_(loop_, options.body_s),
@@ -81,6 +83,7 @@ void Engine::HealthChecked(const Status& status) {
 void Engine::End() {
   TakeNotices();  // of calls that have ended by now
   CutConnections();
+  FlushLog();
   if (in_flight_ > 0) events_.cut_short();
 }
 
@@ -120,6 +123,7 @@ void Engine::RunTurn(Nanoseconds limit, WaitObserver* observer) {
 }
 
 void Engine::PrepareTurn() {
+  FlushLog();
   Heartbeat();
   if (draining_ && !drain_begun_) BeginDrain();
   free_.insert(free_.end(), closed_.begin(), closed_.end());

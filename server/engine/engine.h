@@ -22,6 +22,7 @@
 
 #include "base/event_loop.h"
 #include "base/ip_network.h"
+#include "engine/access_log.h"
 #include "engine/deadline_queue.h"
 #include "engine/exchange.h"
 #include "engine/executor.h"
@@ -95,10 +96,11 @@ struct EngineEvents {
 
 class Engine {
  public:
-  // All references outlive the engine, and so does `handover` (null: there are no other workers).
-  // `executor` is asked here what it can do.
+  // All references outlive the engine, and so do `handover` (null: there are no other workers) and
+  // `access_log` (null: none). `executor` is asked here what it can do.
   Engine(const EngineOptions& options, std::vector<Listener>& listeners, Executor& executor,
-         SlotWriter slot, EngineEvents events, const Handover* handover = nullptr);
+         SlotWriter slot, EngineEvents events, const Handover* handover = nullptr,
+         AccessLog* access_log = nullptr);
   ~Engine();
 
   EventLoop& loop() { return loop_; }
@@ -112,6 +114,10 @@ class Engine {
   // until it returns null, and again when the descriptor is readable or at NextTurn().
   Exchange* Poll();
   [[nodiscard]] TimePoint NextTurn() const;
+  // What has been logged is written. Turn() does so before it waits; a loop of another kind has to.
+  void FlushLog() {
+    if (access_log_ != nullptr) access_log_->Flush();
+  }
   // A turn of a thread that executes nothing.
   void TurnWithoutExecution();
   // The application is through with it, and the thread that called it still leads.
@@ -191,6 +197,7 @@ class Engine {
   SlotWriter slot_;
   const EngineEvents events_;
   const Handover* const handover_;
+  AccessLog* const access_log_;
 
   EventLoop loop_;
   DeadlineQueue idle_deadlines_;

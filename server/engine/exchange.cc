@@ -3,11 +3,13 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <charconv>
 
 #include "engine/connection.h"
+#include "http/field_syntax.h"
 #include "http/status_text.h"
 
 namespace gunid {
@@ -47,6 +49,21 @@ void Exchange::Start(const RequestHead& request, bool may_keep_alive) {
   pending_since_.reset();
   scoreboard_entry_ = -1;
   output_.Clear();
+  if (log_format_ != nullptr) ForgetLogged();
+}
+
+void Exchange::ForgetLogged() {
+  response_fields_.assign(log_format_->response_fields.size(), std::nullopt);
+  variables_.assign(log_format_->variables.size(), std::nullopt);
+}
+
+void Exchange::KeepLogged(const ResponseFields& fields) {
+  for (std::size_t i = 0; i < response_fields_.size(); ++i) {
+    const auto found = std::ranges::find_if(fields, [&](const auto& field) {
+      return EqualsIgnoreCase(field.first, log_format_->response_fields[i]);
+    });
+    response_fields_[i] = found == fields.end() ? std::nullopt : std::optional(found->second);
+  }
 }
 
 std::unique_lock<std::mutex> Exchange::LockOutput() {
@@ -79,8 +96,8 @@ bool Exchange::BeginAnswer(Answerer by) {
   return false;
 }
 
-void Exchange::Abandon() {
-  if (!BeginAnswer(Answerer::kEngine)) return;
+std::optional<std::uint64_t> Exchange::Abandon() {
+  if (!BeginAnswer(Answerer::kEngine)) return std::nullopt;
   ResponseHead head;
   head.status = kAbandonedStatus;
   head.status_line = std::to_string(head.status) + " " + std::string(ReasonPhrase(head.status));
@@ -98,6 +115,7 @@ void Exchange::Abandon() {
   // Nothing was sent before, so it fits, or the client is gone.
   [[maybe_unused]] const ssize_t sent =
       ::send(socket_, answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  return head_request ? 0 : page.size();
 }
 
 void Exchange::SendHead(const ResponseHead& head, std::optional<std::uint64_t> known_length) {
@@ -111,6 +129,7 @@ void Exchange::SendHead(const ResponseHead& head, std::optional<std::uint64_t> k
   const auto lock = LockOutput();
   encoded_ = EncodeHead(head, context, output_.queue());
   status_ = head.status;
+  if (!response_fields_.empty()) KeepLogged(head.headers);
 }
 
 Exchange::WriteStatus Exchange::Write(std::string_view chunk) {

@@ -27,10 +27,12 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "base/clock.h"
+#include "engine/access_log.h"
 #include "engine/body_buffer.h"
 #include "engine/output.h"
 #include "http/proxy_header.h"
@@ -101,6 +103,13 @@ class Exchange {
   // after it.
   void SendError(int status, std::string_view detail);
 
+  // The variables of the WSGI environ that the access log has, by names of any case, and their values
+  // after the call. Executor thread.
+  [[nodiscard]] std::span<const std::string> logged_variables() const {
+    return log_format_ == nullptr ? std::span<const std::string>() : log_format_->variables;
+  }
+  void LogVariable(std::size_t index, std::string_view value) { variables_[index] = value; }
+
   // A write may have to wait for the engine, or for a disk. Executor thread.
   [[nodiscard]] bool may_wait_to_write() const { return output_shared_ || output_.has_file(); }
 
@@ -133,14 +142,17 @@ class Exchange {
   bool FlushShared();
   // Engine, likewise: the client takes nothing, or is gone.
   void FailShared();
-  // Engine, while the executor runs: a 504 for the client, unless the application answers already.
-  void Abandon();
+  // Engine, while the executor runs: a 504 for the client, unless the application answers already: then
+  // nullopt, otherwise the bytes of its body.
+  std::optional<std::uint64_t> Abandon();
   struct Sending {
     std::optional<TimePoint> pending_since;
     std::uint64_t bytes_taken;
   };
   [[nodiscard]] Sending SharedSending();
 
+  void ForgetLogged();
+  void KeepLogged(const ResponseFields& fields);
   bool BeginAnswer(Answerer by);  // false: the other one answers
 
   [[nodiscard]] std::unique_lock<std::mutex> LockOutput();
@@ -174,6 +186,9 @@ class Exchange {
   bool failed_ = false;                // close without ceremony
   bool client_too_slow_ = false;       // and drop what the system holds for the client
   std::atomic<bool> draining_{false};  // the worker retires: answer with Connection: close
+  const AccessLogFormat* log_format_ = nullptr;  // null: no access log
+  LoggedValues response_fields_;                 // that the format wants
+  LoggedValues variables_;                       // likewise
   std::uint64_t serial_ = 0;
   int scoreboard_entry_ = -1;
   Connection* connection_ = nullptr;  // that it is a member of

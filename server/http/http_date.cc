@@ -6,10 +6,7 @@
 namespace gunid {
 namespace {
 
-// strftime would follow the locale.
 constexpr std::array kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-constexpr std::array kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
 }  // namespace
 
@@ -18,7 +15,7 @@ std::string FormatHttpDate(std::time_t seconds) {
   gmtime_r(&seconds, &utc);
   std::array<char, 64> text;
   const int length = std::snprintf(text.data(), text.size(), "%s, %02d %s %04d %02d:%02d:%02d GMT",
-                                   kDays[utc.tm_wday], utc.tm_mday, kMonths[utc.tm_mon],
+                                   kDays[utc.tm_wday], utc.tm_mday, kMonthNames[utc.tm_mon],
                                    utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
   return std::string(text.data(), length);
 }

@@ -234,8 +234,9 @@ void GreenletExecutor::Execute(PyObject* serial) {
   if (!pumping_) AfterTurn();
 }
 
-// Lets the hub come back when the engine has something to do that no event tells of.
+// The hub may wait now. Lets it come back when the engine has something to do that no event tells of.
 void GreenletExecutor::AfterTurn() {
+  engine_->FlushLog();
   if (engine_->finished()) {
     if (std::exchange(finishing_, true)) return;
     if (!PyRef::Steal(PyObject_CallMethod(greenlets_.get(), "wake", nullptr))) {

@@ -137,7 +137,8 @@ struct WsgiCall::Impl {
   PyRef start_response_type;
 
   bool Create();
-  PyRef CallApplication(Exchange& exchange, const PyRef& input, const PyRef& start_response);
+  PyRef BuildEnviron(Exchange& exchange, const PyRef& input, const PyRef& start_response);
+  PyRef CallApplication(const PyRef& variables, const PyRef& start_response) const;
   bool SendBody(PyObject* result, const Exchange& exchange, WsgiResponse& response) const;
   void RunApplication(Exchange& exchange, WsgiResponse& response, const PyRef& input,
                       const PyRef& start_response);
@@ -150,11 +151,13 @@ bool WsgiCall::Impl::Create() {
   return static_cast<bool>(start_response_type);
 }
 
-PyRef WsgiCall::Impl::CallApplication(Exchange& exchange, const PyRef& input,
-                                      const PyRef& start_response) {
-  const PyRef early_hints = NewEarlyHints(start_response);
-  const PyRef variables = early_hints ? environ.Build(exchange, input, early_hints) : PyRef();
-  if (!variables) return {};
+PyRef WsgiCall::Impl::BuildEnviron(Exchange& exchange, const PyRef& input,
+                                   const PyRef& start_response) {
+  const PyRef early_hints = start_response ? NewEarlyHints(start_response) : PyRef();
+  return early_hints ? environ.Build(exchange, input, early_hints) : PyRef();
+}
+
+PyRef WsgiCall::Impl::CallApplication(const PyRef& variables, const PyRef& start_response) const {
   PyObject* const arguments[] = {variables.get(), start_response.get()};
   return PyRef::Steal(PyObject_Vectorcall(application.get(), arguments, 2, nullptr));
 }
@@ -171,7 +174,8 @@ bool WsgiCall::Impl::SendBody(PyObject* result, const Exchange& exchange,
 
 void WsgiCall::Impl::RunApplication(Exchange& exchange, WsgiResponse& response, const PyRef& input,
                                     const PyRef& start_response) {
-  const PyRef result = start_response ? CallApplication(exchange, input, start_response) : PyRef();
+  const PyRef variables = BuildEnviron(exchange, input, start_response);
+  const PyRef result = variables ? CallApplication(variables, start_response) : PyRef();
   LeaveForkedChild();
   const bool sent = result && SendBody(result.get(), exchange, response);
   LeaveForkedChild();
@@ -182,6 +186,8 @@ void WsgiCall::Impl::RunApplication(Exchange& exchange, WsgiResponse& response, 
     Fail(exchange, response);
   }
   if (result && !CallClose(result.get())) LogException(exchange);
+  if (variables && !exchange.logged_variables().empty()) LogVariables(variables.get(), exchange);
+  LeaveForkedChild();
 }
 
 WsgiCall::WsgiCall(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -125,7 +125,33 @@ HostAndPort SplitHost(std::string_view field, bool secure) {
   return split;
 }
 
+// By a name of any case; of several the last one. Runs no code of the application.
+PyRef FindVariable(PyObject* environ, std::string_view name) {
+  PyRef found;
+  PyObject* key = nullptr;
+  PyObject* value = nullptr;
+  for (Py_ssize_t position = 0; PyDict_Next(environ, &position, &key, &value) != 0;) {
+    const auto text = Latin1View(key);
+    if (text && EqualsIgnoreCase(*text, name)) found = PyRef::Borrow(value);
+  }
+  return found;
+}
+
 }  // namespace
+
+void LogVariables(PyObject* environ, Exchange& exchange) {
+  const std::span<const std::string> names = exchange.logged_variables();
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const PyRef value = FindVariable(environ, names[i]);
+    const PyRef text = value ? PyRef::Steal(PyObject_Str(value.get())) : PyRef();
+    if (const auto bytes = text ? Latin1View(text.get()) : std::nullopt) {
+      exchange.LogVariable(i, *bytes);
+    } else if (const auto utf8 = text ? Utf8(text.get()) : std::nullopt) {
+      exchange.LogVariable(i, *utf8);
+    }
+    PyErr_Clear();  // it has no str(), perhaps
+  }
+}
 
 bool WsgiEnviron::Create(const WsgiOptions& options, PyObject* file_wrapper) {
   for (const std::string_view text : kCommonTexts) {

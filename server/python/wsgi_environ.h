@@ -16,6 +16,10 @@ namespace gunid {
 
 struct WsgiOptions;
 
+// After the call: keeps what the access log wants of its environ, which the application may have
+// changed. No exception is set before or after it.
+void LogVariables(PyObject* environ, Exchange& exchange);
+
 class WsgiEnviron {
  public:
   // False with a Python exception set.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/log_file.h"
 #include "gunid/exit_codes.h"
 
 namespace gunid {
@@ -45,6 +46,12 @@ bool MemoryIsShort() {
     std::getline(file, rest);
   }
   return available < total / kShortPart;
+}
+
+// The workers write it. Here it is only made, by the process that has the right to.
+Status MakeAccessLog(const Settings& settings, const std::optional<Account>& owner) {
+  return settings.accesslog.empty() ? Status()
+                                    : LogFile(STDOUT_FILENO).Open(settings.accesslog, owner);
 }
 
 void LogListeners(const ListenerSet& listeners) {
@@ -360,11 +367,20 @@ Status Generations::AcceptSettings(Generation& generation, const SettingsLoaded&
 Status Generations::Apply(const Settings& settings) const {
   const auto directory = std::filesystem::path(started_from_.directory) / settings.chdir;
   if (chdir(directory.c_str()) != 0) return Errno("chdir " + settings.chdir);
-  // The workers open the log themselves when it is rotated.
+  // The workers open the logs themselves when they are rotated.
   const auto account = FindAccount(settings.user, settings.group, settings.initgroups);
   if (!account) return account.error();
-  SetLogOwner(*account);
-  return OpenLog(settings.errorlog, settings.loglevel);
+  if (Status opened = OpenLog(settings.errorlog, settings.loglevel, *account); !opened) {
+    return opened;
+  }
+  return MakeAccessLog(settings, *account);
+}
+
+Status Generations::RemakeAccessLog() const {
+  if (!serving_) return {};
+  const Settings& settings = serving_->settings;
+  const auto account = FindAccount(settings.user, settings.group, settings.initgroups);
+  return account ? MakeAccessLog(settings, *account) : account.error();
 }
 
 // Zygotes

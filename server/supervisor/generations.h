@@ -85,6 +85,8 @@ class Generations : private ZygoteObserver {
   void StopListening(bool quick);
   // For good: zygotes end.
   void Stop();
+  // After it was rotated away, before the workers open it anew.
+  [[nodiscard]] Status RemakeAccessLog() const;
 
   [[nodiscard]] const Generation* serving() const { return serving_.get(); }
   [[nodiscard]] bool rolling_out() const { return rollout_ != nullptr; }

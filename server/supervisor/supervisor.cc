@@ -230,7 +230,9 @@ void Supervisor::Stop(bool quick) {
 }
 
 void Supervisor::ReopenLogs() {
-  if (Status reopened = ReopenLog(); !reopened) spdlog::error("{}", reopened.error().message);
+  for (const Status& reopened : {ReopenLog(), generations_.RemakeAccessLog()}) {
+    if (!reopened) spdlog::error("{}", reopened.error().message);
+  }
   for (const auto& [id, worker] : pool_.workers()) spawner_.SendSignal(worker, SIGUSR1);
 }
 
@@ -256,6 +258,10 @@ Status Supervisor::FirstSettingsLoaded(const Settings& settings) {
   const bool lost = options_.background && !options_.background->keep_output;
   if (lost && settings.errorlog == "-") {
     spdlog::warn("A daemon's standard error is /dev/null: set errorlog to a file to keep the log");
+  }
+  if (lost && settings.accesslog == "-") {
+    spdlog::warn(
+        "A daemon's standard output is /dev/null: set accesslog to a file to keep the log");
   }
   spdlog::info("Using worker: {}", settings.worker_kind());
   pool_.SetWanted(static_cast<int>(settings.workers));

@@ -27,6 +27,15 @@
 #include "worker/worker_signals.h"
 
 namespace gunid {
+namespace {
+
+void ReopenLogs(std::optional<AccessLog>& access_log) {
+  for (const Status& reopened : {ReopenLog(), access_log ? access_log->Reopen() : Status()}) {
+    if (!reopened) spdlog::error("{}", reopened.error().message);
+  }
+}
+
+}  // namespace
 
 int Worker::Run() {
   if (!WaitForGo()) return EXIT_FAILURE;
@@ -38,6 +47,11 @@ int Worker::Run() {
   // A worker of another user than root's cannot make a new one: it writes to the old one until the
   // supervisor has made it, and says so by SIGUSR1.
   if (Status reopened = ReopenLog(); !reopened) spdlog::warn("{}", reopened.error().message);
+  if (auto& file = options_.access_log) {
+    if (Status reopened = file->Reopen(); !reopened) {
+      spdlog::warn("{}", reopened.error().message);
+    }
+  }
   spdlog::info("Booting worker with pid: {}", getpid());
 
   PyRef application = std::move(options_.application);
@@ -61,13 +75,16 @@ int Worker::Serve(PyRef application) {
   for (const Listener& listener : options_.listeners) inherited.push_back(listener.fd.get());
   DetachForkedChildren(inherited, RestoreDefaultSignals);
 
+  std::optional<AccessLog> access_log = MakeAccessLog();
   Engine* engine = nullptr;
   bool stopped = false;
-  WorkerSignals signals([&] { engine->Drain(); },
-                        [&] {
-                          stopped = true;
-                          engine->Stop();
-                        });
+  WorkerSignals signals({.drain = [&] { engine->Drain(); },
+                         .stop =
+                             [&] {
+                               stopped = true;
+                               engine->Stop();
+                             },
+                         .reopen_logs = [&] { ReopenLogs(access_log); }});
 
   if (!application) {
     auto loaded = LoadApp(options_.settings.wsgi_app);
@@ -106,7 +123,7 @@ int Worker::Serve(PyRef application) {
         .cut_short = end_at_once,
     };
     Engine running(EngineOptionsFrom(settings), options_.listeners, *executor, options_.slot,
-                   events, &options_.handover);
+                   events, &options_.handover, access_log ? &*access_log : nullptr);
     engine = &running;
     link.emplace(
         options_.channel,
@@ -130,6 +147,13 @@ int Worker::Serve(PyRef application) {
   spdlog::info("Worker exiting (pid: {})", getpid());
   FinalizePython();
   return exit_code::kOk;
+}
+
+std::optional<AccessLog> Worker::MakeAccessLog() {
+  // The settings table has judged the format already.
+  auto format = ParseAccessLogFormat(options_.settings.access_log_format);
+  if (!options_.access_log || !format) return std::nullopt;
+  return AccessLog(std::move(*format), std::move(*options_.access_log));
 }
 
 std::unique_ptr<Executor> Worker::MakeExecutor(WsgiCall& call) const {

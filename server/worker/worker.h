@@ -4,9 +4,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "base/log_file.h"
 #include "config/settings.h"
+#include "engine/access_log.h"
 #include "engine/executor.h"
 #include "ipc/handover.h"
 #include "ipc/listeners.h"
@@ -23,6 +26,7 @@ struct WorkerOptions {
   std::vector<Listener> listeners;
   Handover handover;
   SlotWriter slot;
+  std::optional<LogFile> access_log;
   MessageSocket channel;  // to the supervisor
   PyRef application;      // preloaded, or empty
 };
@@ -38,6 +42,7 @@ class Worker {
   bool WaitForGo();
   std::unique_ptr<Executor> MakeExecutor(WsgiCall& call) const;
   int Serve(PyRef application);
+  std::optional<AccessLog> MakeAccessLog();
   int FailToBoot(const Error& error);
   [[nodiscard]] std::uint64_t RequestLimit() const;
 

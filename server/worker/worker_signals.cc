@@ -1,15 +1,12 @@
 #include "worker/worker_signals.h"
 
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-
-#include "base/log.h"
 
 namespace gunid {
 namespace {
@@ -58,8 +55,7 @@ void RestoreDefaultSignals() {
   for (const int signal : kSupervisors) SetHandler(signal, SIG_DFL);
 }
 
-WorkerSignals::WorkerSignals(std::function<void()> drain, std::function<void()> stop)
-    : drain_(std::move(drain)), stop_(std::move(stop)) {
+WorkerSignals::WorkerSignals(WorkerOrders orders) : orders_(std::move(orders)) {
   int fds[2];
   if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0) std::abort();
   read_end_.Reset(fds[0]);
@@ -94,13 +90,13 @@ void WorkerSignals::OnEvents(std::uint32_t /*events*/) {
   while (read(read_end_.get(), &signal, sizeof signal) == sizeof signal) {
     switch (signal) {
       case SIGTERM:
-        drain_();
+        orders_.drain();
         break;
       case SIGUSR1:
-        if (Status reopened = ReopenLog(); !reopened) spdlog::error("{}", reopened.error().message);
+        orders_.reopen_logs();
         break;
       default:
-        stop_();
+        orders_.stop();
     }
   }
 }

@@ -2,7 +2,7 @@
 // inherited by the programs that the application starts. There is one instance per process, on the
 // main thread.
 //
-//   TERM drain; INT, QUIT stop at once; USR1 reopen the log. Before Attach - while the application
+//   TERM drain; INT, QUIT stop at once; USR1 reopen the logs. Before Attach - while the application
 //   is imported - TERM, INT and QUIT end the process.
 #pragma once
 
@@ -19,10 +19,17 @@ void IgnoreSupervisorSignals();
 // For a process that the application forks: it is no worker. Async-signal-safe.
 void RestoreDefaultSignals();
 
+// Called on the loop, once WorkerSignals was attached to it.
+struct WorkerOrders {
+  std::function<void()> drain;
+  std::function<void()> stop;
+  std::function<void()> reopen_logs;
+};
+
 class WorkerSignals : public EventHandler {
  public:
-  // Installs the handlers. `drain` and `stop` run on the loop once Attach was called.
-  WorkerSignals(std::function<void()> drain, std::function<void()> stop);
+  // Installs the handlers.
+  explicit WorkerSignals(WorkerOrders orders);
   ~WorkerSignals() override;
 
   // The application may have installed handlers of its own while it was imported: ours again, and
@@ -35,8 +42,7 @@ class WorkerSignals : public EventHandler {
   void OnEvents(std::uint32_t events) override;
   void Install();
 
-  std::function<void()> drain_;
-  std::function<void()> stop_;
+  const WorkerOrders orders_;
   EventLoop* loop_ = nullptr;
   UniqueFd read_end_;  // of a pipe; each byte is a signal's number
 };

@@ -147,9 +147,15 @@ Status Zygote::ReceiveListeners() {
   for (std::size_t i = 0; i < fds.size(); ++i) {
     listeners_.push_back({opened->addresses[i], std::move(fds[i]), opened->outlive_server[i]});
   }
-  // Not before: the supervisor has made the log file, which this process may not be able to.
+  // Not before: the supervisor has made the log files, which this process may not be able to.
   if (settings_.check_config && account_) return {};  // it makes none
-  return OpenLog(settings_.errorlog, settings_.loglevel);
+  return OpenLogs();
+}
+
+Status Zygote::OpenLogs() {
+  if (Status opened = OpenLog(settings_.errorlog, settings_.loglevel); !opened) return opened;
+  if (settings_.accesslog.empty()) return {};
+  return access_log_.emplace(STDOUT_FILENO).Open(settings_.accesslog);
 }
 
 // The application is imported here, once, and its memory is shared by all workers.
@@ -195,6 +201,7 @@ int Zygote::BecomeWorker(const ForkRequest& request, std::vector<UniqueFd> fds) 
                  .listeners = std::move(listeners_),
                  .handover = std::move(handover_),
                  .slot = SlotWriter(scoreboard_.slot(request.slot)),
+                 .access_log = std::move(access_log_),
                  .channel = std::move(channel),
                  .application = std::move(application_)});
   return worker.Run();

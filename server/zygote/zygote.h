@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/account.h"
+#include "base/log_file.h"
 #include "config/settings.h"
 #include "ipc/handover.h"
 #include "ipc/message_socket.h"
@@ -35,6 +36,7 @@ class Zygote {
   Status LoadSettings(const LoadRequest& request);
   Status GiveUpPrivileges(const Settings& settings);
   Status ReceiveListeners();
+  Status OpenLogs();
   Status Preload();
   int ForkOnRequest();
   int BecomeWorker(const ForkRequest& request, std::vector<UniqueFd> fds);
@@ -44,7 +46,8 @@ class Zygote {
   Scoreboard scoreboard_;
   Handover handover_;
   Settings settings_;
-  std::optional<Account> account_;  // that it has become
+  std::optional<LogFile> access_log_;  // that the workers write
+  std::optional<Account> account_;     // that it has become
   std::vector<Listener> listeners_;
   PyRef application_;  // with --preload
 };

@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -102,27 +101,6 @@ TEST_F(LogTest, FailedReopenKeepsTheOldFile) {
   EXPECT_FALSE(ReopenLog());
   spdlog::info("not lost");
   EXPECT_THAT(Contents(directory_.File("moved/error.log")), HasSubstr("not lost"));
-}
-
-TEST_F(LogTest, IsGivenToItsOwnerOnlyWhereNoLinkLeadsToIt) {
-  if (geteuid() != 0) GTEST_SKIP() << "only root can give files away";
-  constexpr uid_t kOwner = 65534;
-  const std::filesystem::path home = directory_.File("home");
-  std::filesystem::create_directory(home);
-  std::filesystem::create_directory_symlink(home, directory_.File("link"));
-  SetLogOwner(Account{.uid = kOwner, .gid = kOwner, .name = "", .initgroups = false});
-  struct Row {
-    std::string path;
-    bool given;
-  };
-  for (const Row& row :
-       {Row{home / "plain.log", true}, Row{directory_.File("link/led.log"), false}}) {
-    EXPECT_TRUE(OpenLog(row.path, "info"));
-    struct stat info {};
-    EXPECT_EQ(stat(row.path.c_str(), &info), 0);
-    EXPECT_EQ(info.st_uid, row.given ? kOwner : 0U) << row.path;
-  }
-  SetLogOwner(std::nullopt);
 }
 
 TEST_F(LogTest, GoesBackToStandardError) {

@@ -81,7 +81,7 @@ TEST(MergeSettings, UmaskIsOctalAsText) {
 }
 
 TEST(MergeSettings, IgnoresNullAndUnknownNames) {
-  EXPECT_EQ(*FromFile(R"({"pidfile": null, "workers": null, "Workers": "x", "accesslog": 1})"),
+  EXPECT_EQ(*FromFile(R"({"pidfile": null, "workers": null, "Workers": "x", "statsd_host": 1})"),
             Settings());
 }
 
@@ -90,6 +90,14 @@ TEST(MergeSettings, NamesSettingValueAndOrigin) {
   ASSERT_FALSE(settings);
   EXPECT_EQ(settings.error().message,
             "invalid value 'x' for workers (command line): expected a whole number of 1 to 512");
+}
+
+TEST(MergeSettings, ChecksTheFormatOfTheAccessLog) {
+  EXPECT_EQ(FromFile(R"j({"access_log_format": "%(s)s 100%%"})j")->access_log_format,
+            "%(s)s 100%%");
+  EXPECT_EQ(ErrorOf(R"j({"access_log_format": "%(h)s %(s)5s"})j"),
+            "invalid value '%(h)s %(s)5s' for access_log_format (gunicorn.conf.py): expected "
+            "%(ATOM)s or %% at '%(s)5s'");
 }
 
 TEST(MergeSettings, ChecksWholeNumbers) {

@@ -112,8 +112,7 @@ TEST(FindSetting, IsCaseSensitive) {
 }
 
 TEST(IsUnsupportedGunicornSetting, KnowsSettingsAndHooks) {
-  for (const char* name :
-       {"accesslog", "print_config", "certfile", "post_fork", "when_ready", "dirty_apps"}) {
+  for (const char* name : {"print_config", "certfile", "post_fork", "when_ready", "dirty_apps"}) {
     EXPECT_TRUE(IsUnsupportedGunicornSetting(name)) << name;
   }
   EXPECT_FALSE(IsUnsupportedGunicornSetting("my_own_variable"));

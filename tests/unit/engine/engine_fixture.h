@@ -285,14 +285,14 @@ class EngineTest : public testing::Test {
     for (const Listener& listener : listeners_) {
       engine_listeners_.push_back({listener.address, UniqueFd(::dup(listener.fd.get()))});
     }
-    engine_ = std::make_unique<Engine>(options_, engine_listeners_, *executor_,
-                                       SlotWriter(scoreboard_->slot(0)),
-                                       EngineEvents{.started = on_started_,
-                                                    .health_check_failed = on_health_check_failed_,
-                                                    .request_done = on_request_done_,
-                                                    .accepting_stopped = on_accepting_stopped_,
-                                                    .cut_short = [this] { cut_short_ = true; }},
-                                       handover_ ? &*handover_ : nullptr);
+    engine_ = std::make_unique<Engine>(
+        options_, engine_listeners_, *executor_, SlotWriter(scoreboard_->slot(0)),
+        EngineEvents{.started = on_started_,
+                     .health_check_failed = on_health_check_failed_,
+                     .request_done = on_request_done_,
+                     .accepting_stopped = on_accepting_stopped_,
+                     .cut_short = [this] { cut_short_ = true; }},
+        handover_ ? &*handover_ : nullptr, access_log_ ? &*access_log_ : nullptr);
     thread_ = std::thread([this] { executor_->Run(*engine_); });
     return result;
   }
@@ -312,6 +312,7 @@ class EngineTest : public testing::Test {
   std::vector<Listener> listeners_;
   std::vector<Listener> engine_listeners_;
   std::optional<Handover> handover_;
+  std::optional<AccessLog> access_log_;
   std::optional<Scoreboard> scoreboard_;
   std::unique_ptr<FakeExecutor> executor_;
   std::function<void()> on_started_;

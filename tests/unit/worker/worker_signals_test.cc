@@ -18,14 +18,17 @@ class WorkerSignalsTest : public testing::Test {
   EventLoop loop;
   int drains = 0;
   int stops = 0;
-  WorkerSignals signals{[this] { ++drains; }, [this] { ++stops; }};
+  int reopened = 0;
+  WorkerSignals signals{{.drain = [this] { ++drains; },
+                         .stop = [this] { ++stops; },
+                         .reopen_logs = [this] { ++reopened; }}};
 };
 
 TEST(WorkerSignalsDeathTest, EndTheProcessWhileTheApplicationIsImported) {
   for (const int signal : {SIGTERM, SIGINT, SIGQUIT}) {
     EXPECT_EXIT(
         {
-          WorkerSignals importing([] {}, [] {});
+          WorkerSignals importing({.drain = [] {}, .stop = [] {}, .reopen_logs = [] {}});
           raise(signal);
           _exit(9);
         },
@@ -41,7 +44,9 @@ TEST_F(WorkerSignalsTest, BecomeCallsOnTheLoop) {
   Raise(SIGINT);
   Raise(SIGQUIT);
   EXPECT_EQ(stops, 2);
+  EXPECT_EQ(reopened, 0);
   Raise(SIGUSR1);
+  EXPECT_EQ(reopened, 1);
   EXPECT_EQ(drains, 1);
   EXPECT_EQ(stops, 2);
 }
