@@ -12,6 +12,7 @@ test_packages=(
   python3-falcon python3-gevent python3-pytest python3-pytest-xdist python3-requests wrk
   nginx libnginx-mod-stream systemd
 )
+long_test_packages=(valgrind)
 bench_packages=(
   wrk gunicorn uwsgi-core uwsgi-plugin-python3 uwsgi-plugin-gevent-python3 python3-waitress python3-cheroot nginx
   python3-gevent python3-matplotlib util-linux
