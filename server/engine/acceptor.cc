@@ -78,7 +78,9 @@ void Acceptor::Watch() {
 }
 
 void Acceptor::OnEvents(std::uint32_t /*events*/) {
-  if (engine_.may_accept()) Look();
+  if (!engine_.may_accept()) return;
+  while (Look() && engine_.has_extra_places() && engine_.may_accept()) {
+  }
 }
 
 // Shut down, and empty: without waiting, a Unix socket tells of the second alone.
@@ -87,8 +89,8 @@ bool Acceptor::HasEnded(int error) const {
   return error == EINVAL || (is_unix && (error == EAGAIN || error == EWOULDBLOCK));
 }
 
-void Acceptor::Look() {
-  if (ended_ || retry_timer_ != 0) return;
+bool Acceptor::Look() {
+  if (ended_ || retry_timer_ != 0) return false;
   sockaddr_storage address{};
   socklen_t length = sizeof address;
   UniqueFd socket(::accept4(listener_.fd.get(), reinterpret_cast<sockaddr*>(&address), &length,
@@ -99,12 +101,15 @@ void Acceptor::Look() {
                    .peer = PeerAddressOf(address),
                    .ip = IpAddress::Of(reinterpret_cast<const sockaddr*>(&address)),
                    .listener = listener_.address});
-  } else if (engine_.emptying() && HasEnded(errno)) {
+    return true;
+  }
+  if (engine_.emptying() && HasEnded(errno)) {
     ended_ = true;
     Watch();
   } else if (!IsHarmless(errno)) {
     BackOff();
   }
+  return false;
 }
 
 // A level-triggered listener would report the same connection again at once, without end.

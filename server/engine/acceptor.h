@@ -23,7 +23,7 @@ class Acceptor : public EventHandler {
 
   void SetActive(bool active);
   // Takes one, if there is one: another worker may have been told of it, and not have taken it.
-  void Look();
+  bool Look();
   // The supervisor has shut the socket down: nothing comes any more.
   [[nodiscard]] bool ended() const { return ended_; }
   // What is queued at a stop of the server is for the next one.

@@ -16,6 +16,10 @@ constexpr double kLingerSeconds = 2;
 // not wait for the next ones: a crowd of silent clients must not hold up the rest.
 constexpr std::chrono::milliseconds kExpectationTime(1);
 constexpr int kUnexpected = 31;
+// Then the sockets get their turn: a client that pipelines without end must not keep the engine from
+// all others. Nor must there be a look for each request: what the kernel does between two calls of the
+// application costs them their caches.
+constexpr int kMostCallsPerTurn = 64;
 constexpr std::chrono::seconds kMaxWait(1);  // so that the heartbeat goes on when nothing happens
 constexpr std::chrono::milliseconds kHeartbeatResolution(100);
 
@@ -88,12 +92,14 @@ void Engine::End() {
 }
 
 Exchange* Engine::Turn(WaitObserver* observer) {
+  if (calls_in_turn_ >= kMostCallsPerTurn) RunTurn(Nanoseconds(0), nullptr);
   if (Exchange* next = NextExchange()) return next;
   RunTurn(kMaxWait, observer);
   return NextExchange();
 }
 
 Exchange* Engine::Poll() {
+  if (calls_in_turn_ >= kMostCallsPerTurn) RunTurn(Nanoseconds(0), nullptr);
   if (Exchange* next = NextExchange()) return next;
   RunTurn(Nanoseconds(0), nullptr);
   return NextExchange();
@@ -125,6 +131,8 @@ void Engine::RunTurn(Nanoseconds limit, WaitObserver* observer) {
 void Engine::PrepareTurn() {
   FlushLog();
   Heartbeat();
+  calls_in_turn_ = 0;
+  extra_places_ = std::exchange(crowded_calls_, 0);
   if (draining_ && !drain_begun_) BeginDrain();
   free_.insert(free_.end(), closed_.begin(), closed_.end());
   closed_.clear();
@@ -198,10 +206,14 @@ void Engine::Heartbeat() {
   slot_.Heartbeat(static_cast<std::uint64_t>(now.time_since_epoch().count()));
 }
 
-bool Engine::may_accept() const {
+bool Engine::has_place() const {
   const int places_taken = in_flight_ + static_cast<int>(waiting_.size()) + expected_;
-  return (!draining_ || emptying_) && !stopped_ && !checking_health_ && places_taken < capacity_ &&
-         executor_.may_start() && open_connections_ < options_.max_connections;
+  return places_taken < capacity_ && executor_.may_start();
+}
+
+bool Engine::may_accept() const {
+  return (!draining_ || emptying_) && !stopped_ && !checking_health_ &&
+         open_connections_ < options_.max_connections && (extra_places_ > 0 || has_place());
 }
 
 bool Engine::Expect(std::uint64_t& moment) {
@@ -236,6 +248,7 @@ void Engine::Admit(Arrival arrival) {
   Connection& connection = *free_.back();
   free_.pop_back();
   ++open_connections_;
+  if (extra_places_ > 0 && !has_place()) --extra_places_;
   if (!arrival.adopted) slot_.ConnectionAccepted();
   connection.Open(std::move(arrival));
 }
@@ -258,6 +271,8 @@ Exchange* Engine::NextExchange() {
   Connection& connection = *waiting_.front();
   waiting_.pop_front();
   ++in_flight_;
+  ++calls_in_turn_;
+  if (!waiting_.empty()) ++crowded_calls_;
   return &connection.BeginExecution();
 }
 

@@ -148,6 +148,11 @@ class Engine {
 
   // For acceptors.
   [[nodiscard]] bool may_accept() const;
+  // There is a place to execute the next request at once. Where there is none other workers may have one,
+  // and new connections are left to them, but for `extra_places_`.
+  [[nodiscard]] bool has_place() const;
+  // Whether several may be accepted in one turn.
+  [[nodiscard]] bool has_extra_places() const { return extra_places_ > 0; }
   [[nodiscard]] bool emptying() const { return emptying_; }
   void Admit(Arrival arrival);
 
@@ -221,6 +226,12 @@ class Engine {
   int open_connections_ = 0;
   int abandoned_ = 0;  // of these: nobody waits for them any more
   int in_flight_ = 0;  // being executed
+  int calls_in_turn_ = 0;  // that have begun since the last turn of the loop
+  int crowded_calls_ = 0;  // of these: while other requests waited
+  // Connections that may be accepted in this turn although all places are taken: as many as requests had
+  // to wait in the last one. Without them those that come would wait until the connections that are kept
+  // are idle at the same time.
+  int extra_places_ = 0;
   int expected_ = 0;  // accepted in this moment (kExpectationTime), and their requests not complete
   int unexpected_ = 0;  // the next connections that are not waited for
   std::uint64_t moment_ = 0;

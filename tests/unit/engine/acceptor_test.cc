@@ -88,6 +88,39 @@ TEST_F(AcceptorTest, LeavesConnectionsToOtherWorkersWhileTheExecutorIsFull) {
   EXPECT_EQ(second.ReadResponse()->body, "GET /2 ");
 }
 
+TEST_F(AcceptorTest, KeptConnectionsThatAreBusyDoNotKeepNewOnesOut) {
+  options_.keepalive_s = 60;
+  Gate gate;
+  std::vector<std::uint64_t> accepted;  // when /new was executed
+  Start<InlineFake>([&](Exchange& exchange) {
+    if (exchange.request().target == "/gate") gate.Arrive();
+    if (exchange.request().target == "/new") {
+      accepted.push_back(scoreboard_->Counters(0).connections);
+    }
+    Echo(exchange);
+  });
+  constexpr int kKept = 4;
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < kKept; ++i) {
+    clients.push_back(std::make_unique<Client>(port_));
+    clients.back()->Send(Get("/"));
+    ASSERT_TRUE(clients.back()->ReadResponse());
+  }
+  clients[0]->Send(Get("/gate"));
+  ASSERT_TRUE(gate.WaitForArrivals(1));
+  for (int i = 1; i < kKept; ++i) clients[i]->Send(Get("/"));
+  for (int i = 0; i < kKept; ++i) {
+    clients.push_back(std::make_unique<Client>(port_));
+    clients.back()->Send(Get("/new"));
+  }
+  gate.Open();
+  for (auto& client : clients) EXPECT_TRUE(client->ReadResponse());
+  Drain();
+  Join();
+  // One in the first turn, when there was a place; and then as many as requests had to wait in it.
+  EXPECT_EQ(accepted, (std::vector<std::uint64_t>{kKept + 1, 2 * kKept, 2 * kKept, 2 * kKept}));
+}
+
 TEST_F(AcceptorTest, TriesAgainAfterAFailureWithoutABusyLoop) {
   // Not listening yet: the loop reports it all the time, and accept fails.
   Listener listener{{}, UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0))};

@@ -440,6 +440,33 @@ TEST_F(EngineTest, RequestsBeyondTheCapacityWaitInOrder) {
   EXPECT_EQ(order, (std::vector<std::string>{"/0", "/1", "/2", "/3", "/4"}));
 }
 
+TEST_F(EngineTest, AClientThatPipelinesDoesNotKeepTheEngineFromOthers) {
+  constexpr int kPipelined = 300;
+  options_.keepalive_s = 60;
+  Gate gate;
+  std::vector<std::string> order;
+  Start<InlineFake>([&](Exchange& exchange) {
+    order.emplace_back(exchange.request().target);
+    if (exchange.request().target == "/gate") gate.Arrive();
+    Echo(exchange);
+  });
+  Client other(port_);
+  other.Send(Get("/"));
+  ASSERT_TRUE(other.ReadResponse());
+  Client pipelining(port_);
+  std::string requests = Get("/gate");
+  for (int i = 0; i < kPipelined; ++i) requests += Get("/");
+  pipelining.Send(requests);
+  ASSERT_TRUE(gate.WaitForArrivals(1));
+  other.Send(Get("/other"));
+  gate.Open();
+  EXPECT_TRUE(other.ReadResponse());
+  for (int i = 0; i <= kPipelined; ++i) ASSERT_TRUE(pipelining.ReadResponse());
+  Drain();
+  Join();
+  EXPECT_LT(std::ranges::find(order, "/other") - order.begin(), kPipelined / 2);
+}
+
 TEST_F(EngineTest, ServesManyClientsOnThreads) {
   Start<ThreadedFake>(Echo, 4);
   std::vector<std::thread> threads;
