@@ -9,7 +9,6 @@
 #include <charconv>
 
 #include "engine/connection.h"
-#include "http/field_syntax.h"
 #include "http/status_text.h"
 
 namespace gunid {
@@ -35,6 +34,11 @@ class ChunkSize {
   std::size_t length_;
 };
 
+ResponseHead HeadOfErrorPage(int status) {
+  return ResponseHead(status, std::to_string(status) + " " + std::string(ReasonPhrase(status)),
+                      {{"Content-Type", "text/html; charset=utf-8"}});
+}
+
 }  // namespace
 
 void Exchange::Start(const RequestHead& request, bool may_keep_alive) {
@@ -57,12 +61,9 @@ void Exchange::ForgetLogged() {
   variables_.assign(log_format_->variables.size(), std::nullopt);
 }
 
-void Exchange::KeepLogged(const ResponseFields& fields) {
+void Exchange::KeepLogged(const ResponseHead& head) {
   for (std::size_t i = 0; i < response_fields_.size(); ++i) {
-    const auto found = std::ranges::find_if(fields, [&](const auto& field) {
-      return EqualsIgnoreCase(field.first, log_format_->response_fields[i]);
-    });
-    response_fields_[i] = found == fields.end() ? std::nullopt : std::optional(found->second);
+    response_fields_[i] = head.Find(log_format_->response_fields[i]);
   }
 }
 
@@ -98,14 +99,10 @@ bool Exchange::BeginAnswer(Answerer by) {
 
 std::optional<std::uint64_t> Exchange::Abandon() {
   if (!BeginAnswer(Answerer::kEngine)) return std::nullopt;
-  ResponseHead head;
-  head.status = kAbandonedStatus;
-  head.status_line = std::to_string(head.status) + " " + std::string(ReasonPhrase(head.status));
-  head.headers = {{"Content-Type", "text/html; charset=utf-8"}};
-  const std::string page = ErrorPage(head.status, "");
+  const std::string page = ErrorPage(kAbandonedStatus, "");
   std::string answer;
   const bool head_request = request_->method == "HEAD";
-  EncodeHead(head,
+  EncodeHead(HeadOfErrorPage(kAbandonedStatus),
              {.head_request = head_request,
               .minor_version = request_->minor_version,
               .keep_alive = false,
@@ -128,8 +125,8 @@ void Exchange::SendHead(const ResponseHead& head, std::optional<std::uint64_t> k
   context.known_length = known_length;
   const auto lock = LockOutput();
   encoded_ = EncodeHead(head, context, output_.queue());
-  status_ = head.status;
-  if (!response_fields_.empty()) KeepLogged(head.headers);
+  status_ = head.status();
+  if (!response_fields_.empty()) KeepLogged(head);
 }
 
 Exchange::WriteStatus Exchange::Write(std::string_view chunk) {
@@ -259,11 +256,7 @@ void Exchange::SendError(int status, std::string_view detail) {
   body_bytes_ = surplus_ = 0;
   may_keep_alive_ = false;
   const std::string page = ErrorPage(status, detail);
-  ResponseHead head;
-  head.status = status;
-  head.status_line = std::to_string(status) + " " + std::string(ReasonPhrase(status));
-  head.headers = {{"Content-Type", "text/html; charset=utf-8"}};
-  SendHead(head, page.size());
+  SendHead(HeadOfErrorPage(status), page.size());
   Write(page);
   Finish();
 }

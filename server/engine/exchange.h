@@ -152,7 +152,7 @@ class Exchange {
   [[nodiscard]] Sending SharedSending();
 
   void ForgetLogged();
-  void KeepLogged(const ResponseFields& fields);
+  void KeepLogged(const ResponseHead& head);
   bool BeginAnswer(Answerer by);  // false: the other one answers
 
   [[nodiscard]] std::unique_lock<std::mutex> LockOutput();

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "http/request_target.h"
+
 namespace gunid {
 
 struct HeaderField {
@@ -16,7 +18,8 @@ struct HeaderField {
 
 struct RequestHead {
   std::string_view method;
-  std::string_view target;           // as sent: origin-form, absolute-form, "*" or authority-form
+  std::string_view target;           // as sent: origin-form, absolute-form or "*"
+  RequestTarget parts;               // of the target
   int minor_version = 1;             // HTTP/1.0 or HTTP/1.1
   std::vector<HeaderField> headers;  // Host has the authority of an absolute-form target
 

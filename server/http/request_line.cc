@@ -93,7 +93,9 @@ std::optional<ParseError> ParseRequestLine(std::span<char> line, const ParserLax
   const std::optional<int> minor = MinorVersion(version, laxity);
   if (!minor) return ParseError{505, "HTTP version is not supported"};
   head.minor_version = *minor;
-  if (!SplitTarget(head.method, head.target)) return ParseError{400, "Invalid request target"};
+  const std::optional<RequestTarget> parts = SplitTarget(head.method, head.target);
+  if (!parts) return ParseError{400, "Invalid request target"};
+  head.parts = *parts;
   return std::nullopt;
 }
 

@@ -442,7 +442,7 @@ bool RequestParser::Impl::CheckHead() {
 
 // RFC 9112 section 3.2.2.
 void RequestParser::Impl::TakeHostFromTarget() {
-  const std::string_view authority = SplitTarget(head.method, head.target)->authority;
+  const std::string_view authority = head.parts.authority;
   if (authority.empty()) return;
   for (HeaderField& field : head.headers) {
     if (EqualsIgnoreCase(field.name, "Host")) field.value = authority;
@@ -510,6 +510,7 @@ void RequestParser::Rebase(const char* old_base, const char* new_base) {
   RequestHead& head = impl_->head;
   Move(head.method, old_base, new_base);
   Move(head.target, old_base, new_base);
+  if (const auto parts = SplitTarget(head.method, head.target)) head.parts = *parts;
   if (head.script_name) Move(*head.script_name, old_base, new_base);
   for (HeaderField& field : head.headers) {
     Move(field.name, old_base, new_base);

@@ -43,8 +43,8 @@ class RequestParser {
  public:
   enum class State {
     kNeedMore,         // all input was consumed
-    kHeadComplete,     // head() is valid, and SplitTarget() takes its target; feed on for the body,
-                       // also if there is none: that gives kMessageComplete
+    kHeadComplete,     // head() is valid; feed on for the body, also if there is none: that gives
+                       // kMessageComplete
     kMessageComplete,  // the rest of the input, if any, belongs to the next request
     kError,            // see error()
   };

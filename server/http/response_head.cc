@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <initializer_list>
+#include <cstring>
 
 #include "http/field_syntax.h"
 #include "http/http_date.h"
@@ -11,7 +11,7 @@
 namespace gunid {
 namespace {
 
-// What EncodeHead has to do with a field.
+// What is to be done with a field.
 enum class FieldKind { kPlain, kContentLength, kServer, kDate, kConnection, kHopByHop };
 
 FieldKind Classify(std::string_view name) {
@@ -52,83 +52,78 @@ bool IsVisible(unsigned char c) {
   return (c >= 0x20 && c != 0x7f) || c == '\t';
 }
 
+constexpr std::string_view kSeparator = ": ";
+constexpr std::string_view kLineEnd = "\r\n";
+
 // In one step: each append of its own would look at the capacity again.
-void Append(std::initializer_list<std::string_view> parts, std::string& out) {
-  std::size_t size = out.size();
-  for (const std::string_view part : parts) size += part.size();
-  std::size_t at = out.size();
-  out.resize(size);
-  for (const std::string_view part : parts) at += part.copy(out.data() + at, part.size());
-}
-
 void AppendField(std::string_view name, std::string_view value, std::string& out) {
-  Append({name, ": ", value, "\r\n"}, out);
+  const std::size_t start = out.size();
+  out.resize(start + name.size() + kSeparator.size() + value.size() + kLineEnd.size());
+  char* at = out.data() + start;
+  for (const std::string_view part : {name, kSeparator, value, kLineEnd}) {
+    std::memcpy(at, part.data(), part.size());
+    at += part.size();
+  }
 }
 
-void AppendContentLength(std::uint64_t length, std::string& out) {
-  std::array<char, 20> digits;
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), length).ptr;
-  AppendField("Content-Length", std::string_view(digits.data(), end - digits.data()), out);
-}
+// The end of a head: the fields of the server's own. None is longer than its longest value allows.
+class HeadEnd {
+ public:
+  void Add(std::string_view text) {
+    std::memcpy(text_.data() + size_, text.data(), text.size());
+    size_ += text.size();
+  }
+  void AddContentLength(std::uint64_t length) {
+    Add("Content-Length: ");
+    char* const digits = text_.data() + size_;
+    size_ = std::to_chars(digits, digits + kMostDigits, length).ptr - text_.data();
+    Add(kLineEnd);
+  }
+  [[nodiscard]] std::string_view view() const { return {text_.data(), size_}; }
 
-// What the application's fields say beyond what is passed on.
-struct FieldSummary {
-  std::optional<std::uint64_t> content_length;
-  bool server = false;
-  bool date = false;
-  bool close = false;
+ private:
+  static constexpr std::size_t kMostDigits = 20;
+
+  // Server, Date, Content-Length or Transfer-Encoding, Connection and the empty line: below 150.
+  std::array<char, 256> text_;
+  std::size_t size_ = 0;
 };
 
-FieldSummary AppendFields(const ResponseHead& head, std::string& out) {
-  FieldSummary summary;
-  for (const auto& [name, value] : head.headers) {
-    const FieldKind kind = Classify(name);
-    switch (kind) {
-      case FieldKind::kContentLength:
-        summary.content_length = ParseContentLength(value);
-        continue;
-      case FieldKind::kConnection:
-        summary.close |= ListContains(value, "close");
-        continue;
-      case FieldKind::kHopByHop:
-        continue;
-      case FieldKind::kServer:
-        summary.server = true;
-        break;
-      case FieldKind::kDate:
-        summary.date = true;
-        break;
-      case FieldKind::kPlain:
-        break;
-    }
-    AppendField(name, value, out);
-  }
-  return summary;
-}
-
-// Decides the framing and appends the field that announces it.
-void AppendFraming(int status, const ResponseContext& context,
-                   std::optional<std::uint64_t> app_length, EncodedHead& encoded,
-                   std::string& out) {
+// Decides the framing and adds the field that announces it.
+void AddFraming(const ResponseHead& head, const ResponseContext& context, EncodedHead& encoded,
+                HeadEnd& end) {
+  const int status = head.status();
+  const std::optional<std::uint64_t> app_length = head.content_length();
   if (status == 204) return;
   if (status == 205) {  // RFC 9110 section 15.3.6: it has no content, and has to say so
-    AppendContentLength(0, out);
+    end.AddContentLength(0);
   } else if (context.head_request || status == 304) {
     // What the application gives to a HEAD request may be less than it would give to a GET.
     const bool known = context.head_request && context.known_length.value_or(0) > 0;
     if (const auto length = app_length || !known ? app_length : context.known_length) {
-      AppendContentLength(*length, out);
+      end.AddContentLength(*length);
     }
   } else if (const auto length = app_length ? app_length : context.known_length) {
     encoded.framing = BodyFraming::kContentLength;
     encoded.content_length = *length;
-    AppendContentLength(*length, out);
+    end.AddContentLength(*length);
   } else if (context.minor_version >= 1) {
     encoded.framing = BodyFraming::kChunked;
-    out.append("Transfer-Encoding: chunked\r\n");
+    end.Add("Transfer-Encoding: chunked\r\n");
   } else {
     encoded.framing = BodyFraming::kUntilClose;
   }
+}
+
+// Of fields as they go on the wire.
+std::optional<std::string_view> FindField(std::string_view lines, std::string_view name) {
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, lines.find(kLineEnd));
+    lines.remove_prefix(line.size() + kLineEnd.size());
+    const std::size_t end = line.find(kSeparator);
+    if (EqualsIgnoreCase(line.substr(0, end), name)) return line.substr(end + kSeparator.size());
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -155,29 +150,71 @@ bool IsHopByHop(std::string_view name) {
   return kind == FieldKind::kHopByHop || kind == FieldKind::kConnection;
 }
 
-bool HasSoundContentLength(const ResponseHead& head) {
-  std::optional<std::uint64_t> first;
-  for (const auto& [name, value] : head.headers) {
-    if (Classify(name) != FieldKind::kContentLength) continue;
-    const std::optional<std::uint64_t> length = ParseContentLength(value);
-    if (!length || first.value_or(*length) != *length) return false;
-    first = length;
+ResponseHead::ResponseHead(int status, std::string_view status_line, const ResponseFields& fields)
+    : status_(status), status_line_(status_line) {
+  for (const auto& [name, value] : fields) Add(name, value);
+}
+
+void ResponseHead::Start(int status, std::string_view status_line) {
+  status_ = status;
+  status_line_ = status_line;
+  fields_.clear();
+  left_out_.clear();
+  content_length_.reset();
+  sound_ = true;
+  server_ = date_ = close_ = false;
+}
+
+void ResponseHead::Add(std::string_view name, std::string_view value) {
+  switch (Classify(name)) {
+    case FieldKind::kContentLength: {
+      const std::optional<std::uint64_t> length = ParseContentLength(value);
+      sound_ &= length && content_length_.value_or(*length) == *length;
+      content_length_ = length;
+      return AppendField(name, value, left_out_);
+    }
+    case FieldKind::kConnection:
+      close_ |= ListContains(value, "close");
+      return AppendField(name, value, left_out_);
+    case FieldKind::kHopByHop:
+      return AppendField(name, value, left_out_);
+    case FieldKind::kServer:
+      server_ = true;
+      break;
+    case FieldKind::kDate:
+      date_ = true;
+      break;
+    case FieldKind::kPlain:
+      break;
   }
-  return true;
+  AppendField(name, value, fields_);
+}
+
+std::optional<std::string_view> ResponseHead::Find(std::string_view name) const {
+  const auto passed_on = FindField(fields_, name);
+  return passed_on ? passed_on : FindField(left_out_, name);
 }
 
 EncodedHead EncodeHead(const ResponseHead& head, const ResponseContext& context, std::string& out) {
   EncodedHead encoded;
-  // The space is not optional.
-  Append({"HTTP/1.1 ", head.status_line, head.status_line.size() == 3 ? " \r\n" : "\r\n"}, out);
-  const FieldSummary summary = AppendFields(head, out);
-  if (!summary.server) out.append("Server: gunid\r\n");
-  if (!summary.date) AppendField("Date", CurrentHttpDate(), out);
-  AppendFraming(head.status, context, summary.content_length, encoded, out);
-
+  HeadEnd end;
+  if (!head.server_) end.Add("Server: gunid\r\n");
+  if (!head.date_) {
+    end.Add("Date: ");
+    end.Add(CurrentHttpDate());
+    end.Add(kLineEnd);
+  }
+  AddFraming(head, context, encoded, end);
   encoded.keep_alive =
-      context.keep_alive && !summary.close && encoded.framing != BodyFraming::kUntilClose;
-  out.append(encoded.keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n");
+      context.keep_alive && !head.close_ && encoded.framing != BodyFraming::kUntilClose;
+  end.Add(encoded.keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n");
+
+  constexpr std::string_view kVersion = "HTTP/1.1 ";
+  out.reserve(out.size() + kVersion.size() + head.status_line_.size() + 3 + head.fields_.size() +
+              end.view().size());
+  out.append(kVersion).append(head.status_line_);
+  out.append(head.status_line_.size() == 3 ? " \r\n" : "\r\n");  // the space is not optional
+  out.append(head.fields_).append(end.view());
   return encoded;
 }
 

@@ -11,13 +11,41 @@
 
 namespace gunid {
 
+// Names and values; bytes are Latin-1.
 using ResponseFields = std::vector<std::pair<std::string, std::string>>;
 
-// As the application gave them to start_response, copied: bytes are Latin-1.
-struct ResponseHead {
-  int status = 500;
-  std::string status_line;  // "200 OK"
-  ResponseFields headers;
+// What the application gave to start_response, as it will go on the wire. Status line, names and values
+// are sound (ParseStatusLine, IsHeaderName, IsHeaderValue).
+class ResponseHead {
+ public:
+  explicit ResponseHead(int status = 500, std::string_view status_line = {},
+                        const ResponseFields& fields = {});  // 200, "200 OK"
+
+  // Begins anew, without fields. Memory is kept.
+  void Start(int status, std::string_view status_line);
+  void Add(std::string_view name, std::string_view value);
+
+  [[nodiscard]] int status() const { return status_; }
+  // False: a Content-Length was malformed, or there were several that differ. Such a head is not to
+  // be sent.
+  [[nodiscard]] bool has_sound_content_length() const { return sound_; }
+  [[nodiscard]] std::optional<std::uint64_t> content_length() const { return content_length_; }
+  // The value of the first field of that name that was added (case-insensitive).
+  [[nodiscard]] std::optional<std::string_view> Find(std::string_view name) const;
+
+ private:
+  friend struct EncodedHead EncodeHead(const ResponseHead& head, const struct ResponseContext& context,
+                                       std::string& out);
+
+  int status_;
+  std::string status_line_;
+  std::string fields_;    // that are passed on: "Name: value\r\n" each
+  std::string left_out_;  // likewise: those that the server decides on
+  std::optional<std::uint64_t> content_length_;
+  bool sound_ = true;
+  bool server_ = false;  // the application has given it, and so on
+  bool date_ = false;
+  bool close_ = false;
 };
 
 enum class BodyFraming {
@@ -53,10 +81,6 @@ std::optional<int> ParseStatusLine(std::string_view status_line);
 // RFC 9110 section 7.6.1 and PEP 3333: Connection, Keep-Alive, TE, Trailer, Transfer-Encoding,
 // Upgrade, ...
 bool IsHopByHop(std::string_view name);
-
-// False: the application gave a malformed Content-Length, or several that differ. Such a head is
-// not to be sent.
-bool HasSoundContentLength(const ResponseHead& head);
 
 // Appends the head to `out`, ending in the empty line: "HTTP/1.1" whatever minor version the client
 // has (RFC 9112 section 2.3), then the application's headers without hop-by-hop ones, Server, Date

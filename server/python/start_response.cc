@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <string_view>
 
-#include "http/field_syntax.h"
 #include "python/gil.h"
 #include "python/py_text.h"
 #include "python/py_type.h"
@@ -38,7 +37,7 @@ std::optional<std::string_view> NativeString(PyObject* text, const char* what) {
   return view;
 }
 
-bool SetStatus(PyObject* status, ResponseHead& head) {
+bool StartHead(PyObject* status, ResponseHead& head) {
   const auto line = NativeString(status, "status");
   if (!line) return false;
   const std::optional<int> code = ParseStatusLine(*line);
@@ -46,39 +45,47 @@ bool SetStatus(PyObject* status, ResponseHead& head) {
     PyErr_Format(PyExc_ValueError, "invalid status %R: expected 'NNN reason'", status);
     return false;
   }
-  head.status = *code;
-  head.status_line = *line;
+  head.Start(*code, *line);
   return true;
 }
 
-bool CheckHeader(std::string_view name, std::string_view value, PyObject* item) {
-  if (IsHeaderName(name) && IsHeaderValue(value)) return true;
-  PyErr_Format(PyExc_ValueError, "invalid header: %R", item);
-  return false;
-}
-
-bool AddHeader(PyObject* item, ResponseFields& fields) {
+// Calls `take` with the name and the value of each header.
+template <class Take>
+bool TakeHeader(PyObject* item, const Take& take) {
   if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) {
     PyErr_Format(PyExc_TypeError, "a header must be a tuple (name, value), not %R", item);
     return false;
   }
   const auto name = NativeString(PyTuple_GET_ITEM(item, 0), "header name");
   const auto value = name ? NativeString(PyTuple_GET_ITEM(item, 1), "header value") : std::nullopt;
-  if (!value || !CheckHeader(*name, *value, item)) return false;
-  fields.emplace_back(*name, *value);
+  if (!value) return false;
+  if (!IsHeaderName(*name) || !IsHeaderValue(*value)) {
+    PyErr_Format(PyExc_ValueError, "invalid header: %R", item);
+    return false;
+  }
+  take(*name, *value);
   return true;
 }
 
-bool AddHeaders(PyObject* headers, ResponseFields& fields) {
-  const PyRef items =
-      PyRef::Steal(PySequence_Fast(headers, "response headers must be a list of tuples"));
-  if (!items) return false;
-  const Py_ssize_t count = PySequence_Fast_GET_SIZE(items.get());
-  fields.reserve(static_cast<std::size_t>(count));
-  for (Py_ssize_t i = 0; i < count; ++i) {
-    if (!AddHeader(PySequence_Fast_GET_ITEM(items.get(), i), fields)) return false;
+// `items` as of HeaderItems.
+template <class Take>
+bool TakeHeaders(PyObject* items, const Take& take) {
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(items); ++i) {
+    if (!TakeHeader(PySequence_Fast_GET_ITEM(items, i), take)) return false;
   }
   return true;
+}
+
+// Runs code of the application where `headers` is neither list nor tuple: the request may be over by then.
+PyRef HeaderItems(PyObject* headers) {
+  return PyRef::Steal(PySequence_Fast(headers, "response headers must be a list of tuples"));
+}
+
+bool FillHead(PyObject* status, PyObject* items, ResponseHead& head) {
+  const auto add = [&head](std::string_view name, std::string_view value) { head.Add(name, value); };
+  if (!StartHead(status, head) || !TakeHeaders(items, add)) return false;
+  if (head.has_sound_content_length()) return true;
+  return Raise(PyExc_ValueError, "Content-Length must be given once, as a whole number");
 }
 
 // Raises the exception of an exc_info tuple again, with its traceback. Returns false.
@@ -117,44 +124,49 @@ class WsgiResponse::GilReleasedForWrite {
   std::optional<GilReleased> released_;
 };
 
-bool WsgiResponse::Start(PyObject* status, PyObject* headers, PyObject* exc_info) {
+void WsgiResponse::Begin(Exchange& exchange) {
+  exchange_ = &exchange;
+  started_ = closed_ = full_ = ended_ = writing_ = false;
+}
+
+bool WsgiResponse::Start(PyObject* status, PyObject* header_items, PyObject* exc_info) {
   if (exc_info != Py_None) {
     if (!IsExcInfo(exc_info)) {
       return Raise(PyExc_TypeError, "exc_info must be a tuple as of sys.exc_info()");
     }
-    if (exchange_.head_sent()) return Reraise(exc_info);
+    if (exchange_->head_sent()) return Reraise(exc_info);
   } else if (started_) {
     return Raise(PyExc_AssertionError, "start_response() was called again without exc_info");
   }
-  return SetHead(status, headers);
-}
-
-bool WsgiResponse::SetHead(PyObject* status, PyObject* headers) {
-  ResponseHead head;
-  if (!SetStatus(status, head) || !AddHeaders(headers, head.headers)) return false;
-  if (!HasSoundContentLength(head)) {
-    return Raise(PyExc_ValueError, "Content-Length must be given once, as a whole number");
+  // To tell of an error may run code of the application: nothing of this object is touched after one.
+  if (!started_) {
+    if (!FillHead(status, header_items, head_)) return false;
+    return started_ = true;
   }
-  head_ = std::move(head);
-  started_ = true;
+  ResponseHead other;  // if it is refused, the first one holds
+  if (!FillHead(status, header_items, other)) return false;
+  head_ = std::move(other);
   return true;
 }
 
-bool WsgiResponse::SendEarlyHints(PyObject* headers) {
+bool WsgiResponse::SendEarlyHints(PyObject* header_items) {
   ResponseFields fields;
-  if (!AddHeaders(headers, fields)) return false;
+  const auto add = [&fields](std::string_view name, std::string_view value) {
+    fields.emplace_back(name, value);
+  };
+  if (!TakeHeaders(header_items, add)) return false;
   if (ended_) return Raise(PyExc_RuntimeError, kTooLate);
   if (writing_) return Raise(PyExc_RuntimeError, kWrittenTwice);
-  if (WaitForRoom()) Note(exchange_.SendEarlyHints(fields));
+  if (WaitForRoom()) Note(exchange_->SendEarlyHints(fields));
   return PyErr_Occurred() == nullptr;
 }
 
 bool WsgiResponse::SendHead(std::optional<std::uint64_t> known_length) {
-  if (exchange_.head_sent()) return true;
+  if (exchange_->head_sent()) return true;
   if (!started_) {
     return Raise(PyExc_AssertionError, "the application did not call start_response()");
   }
-  exchange_.SendHead(head_, known_length);
+  exchange_->SendHead(head_, known_length);
   return true;
 }
 
@@ -179,8 +191,8 @@ bool WsgiResponse::Write(PyObject* chunk, std::optional<std::uint64_t> known_len
 bool WsgiResponse::WaitForRoom() {
   if (full_ && !closed_) {
     writing_ = true;
-    const bool room = exchange_.WaitForRoom(options_.write_timeout_s,
-                                            [this] { return options_.wait_for_client(exchange_); });
+    const bool room = exchange_->WaitForRoom(options_.write_timeout_s,
+                                            [this] { return options_.wait_for_client(*exchange_); });
     writing_ = false;
     if (PyErr_Occurred() != nullptr) return false;
     closed_ = !room;
@@ -191,8 +203,8 @@ bool WsgiResponse::WaitForRoom() {
 
 void WsgiResponse::WritePart(std::string_view part) {
   std::optional<GilReleasedForWrite> released;
-  if (part.size() >= kLargeWrite || exchange_.may_wait_to_write()) released.emplace(*this);
-  Note(exchange_.Write(part));
+  if (part.size() >= kLargeWrite || exchange_->may_wait_to_write()) released.emplace(*this);
+  Note(exchange_->Write(part));
 }
 
 void WsgiResponse::Note(Exchange::WriteStatus status) {
@@ -202,9 +214,9 @@ void WsgiResponse::Note(Exchange::WriteStatus status) {
 
 bool WsgiResponse::SendFile(const FileRegion& file) {
   if (!SendHead(file.size)) return false;
-  const std::uint64_t count = std::min(file.size, DeclaredLength().value_or(file.size));
+  const std::uint64_t count = std::min(file.size, head_.content_length().value_or(file.size));
   const GilReleasedForWrite released(*this);  // the file may have to be read from a disk
-  closed_ = exchange_.SendFile(file.fd, file.offset, count) == Exchange::WriteStatus::kClosed;
+  closed_ = exchange_->SendFile(file.fd, file.offset, count) == Exchange::WriteStatus::kClosed;
   return true;
 }
 
@@ -216,7 +228,7 @@ void WsgiResponse::EndWriting() {
   PyObject* traceback = nullptr;
   PyErr_Fetch(&type, &value, &traceback);  // why the application has returned, perhaps
   while (writing_) {
-    if (options_.wait_for_client(exchange_)) continue;
+    if (options_.wait_for_client(*exchange_)) continue;
     // The request was ended, which counts if nothing else did.
     if (type != nullptr) {
       PyErr_Clear();
@@ -229,15 +241,8 @@ void WsgiResponse::EndWriting() {
 
 bool WsgiResponse::wants_more() const {
   if (closed_) return false;
-  if (!exchange_.head_sent()) return true;
-  return exchange_.surplus() == 0 && exchange_.framing() != BodyFraming::kNone;
-}
-
-std::optional<std::uint64_t> WsgiResponse::DeclaredLength() const {
-  for (const auto& [name, value] : head_.headers) {
-    if (EqualsIgnoreCase(name, "Content-Length")) return ParseContentLength(value);
-  }
-  return std::nullopt;
+  if (!exchange_->head_sent()) return true;
+  return exchange_->surplus() == 0 && exchange_->framing() != BodyFraming::kNone;
 }
 
 namespace {
@@ -246,6 +251,7 @@ struct StartResponseObject {
   PyObject base;
   vectorcallfunc vectorcall;
   WsgiResponse* response;  // null when detached
+  PyObject* write;         // its ResponseCallables'; while attached
 };
 
 WsgiResponse* Response(PyObject* self) {
@@ -274,8 +280,9 @@ PyMethodDef kWrite = {"write", WriteMethod, METH_O, "write(data): sends bytes to
 
 PyObject* EarlyHintsMethod(PyObject* self, PyObject* headers) {
   return GuardCallback<PyObject*>(nullptr, [&]() -> PyObject* {
-    WsgiResponse* const response = Response(self);
-    if (response == nullptr || !response->SendEarlyHints(headers)) return nullptr;
+    const PyRef items = HeaderItems(headers);
+    WsgiResponse* const response = items ? Response(self) : nullptr;
+    if (response == nullptr || !response->SendEarlyHints(items.get())) return nullptr;
     Py_RETURN_NONE;
   });
 }
@@ -302,11 +309,10 @@ PyObject* Call(PyObject* self, PyObject* const* arguments, std::size_t count_and
   return GuardCallback<PyObject*>(nullptr, [&]() -> PyObject* {
     PyObject* const exc_info =
         ExcInfoArgument(arguments, PyVectorcall_NARGS(count_and_flag), keywords);
-    WsgiResponse* const response = exc_info != nullptr ? Response(self) : nullptr;
-    if (response == nullptr || !response->Start(arguments[0], arguments[1], exc_info)) {
-      return nullptr;
-    }
-    return PyCFunction_New(&kWrite, self);
+    const PyRef items = exc_info != nullptr ? HeaderItems(arguments[1]) : PyRef();
+    WsgiResponse* const response = items ? Response(self) : nullptr;
+    if (response == nullptr || !response->Start(arguments[0], items.get(), exc_info)) return nullptr;
+    return PyRef::Borrow(reinterpret_cast<StartResponseObject*>(self)->write).Release();
   });
 }
 
@@ -333,24 +339,30 @@ PyRef MakeStartResponseType() {
   return MakePrivateType(kSpec);
 }
 
-PyRef NewStartResponse(const PyRef& type, WsgiResponse& response) {
-  PyRef callable = AllocateObject(type);
-  if (callable) {
-    auto* const self = reinterpret_cast<StartResponseObject*>(callable.get());
-    self->vectorcall = Call;
-    self->response = &response;
-  }
-  return callable;
+bool ResponseCallables::Create(const PyRef& start_response_type) {
+  start_response_ = AllocateObject(start_response_type);
+  if (!start_response_) return false;
+  reinterpret_cast<StartResponseObject*>(start_response_.get())->vectorcall = Call;
+  write_ = PyRef::Steal(PyCFunction_New(&kWrite, start_response_.get()));
+  if (write_) early_hints_ = PyRef::Steal(PyCFunction_New(&kEarlyHints, start_response_.get()));
+  return static_cast<bool>(early_hints_);
 }
 
-PyRef NewEarlyHints(const PyRef& start_response) {
-  return PyRef::Steal(PyCFunction_New(&kEarlyHints, start_response.get()));
+void ResponseCallables::Attach(WsgiResponse& response) {
+  auto* const self = reinterpret_cast<StartResponseObject*>(start_response_.get());
+  self->response = &response;
+  self->write = write_.get();
 }
 
-void DetachStartResponse(const PyRef& start_response) {
-  if (start_response) {
-    reinterpret_cast<StartResponseObject*>(start_response.get())->response = nullptr;
-  }
+void ResponseCallables::Detach() {
+  auto* const self = reinterpret_cast<StartResponseObject*>(start_response_.get());
+  self->response = nullptr;
+  self->write = nullptr;
+}
+
+bool ResponseCallables::are_unshared() const {
+  return Py_REFCNT(start_response_.get()) == 3 && Py_REFCNT(write_.get()) == 1 &&
+         Py_REFCNT(early_hints_.get()) == 1;
 }
 
 }  // namespace gunid

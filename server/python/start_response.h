@@ -15,21 +15,24 @@ namespace gunid {
 
 struct WsgiOptions;
 
-// What the application has said so far, and what of it has gone to the exchange. Lives as
-// long as one WsgiCall::Run, and not on a stack (python/executor_greenlets.h); the functions that return false have set a Python exception.
+// What the application has said so far, and what of it has gone to the exchange. For one WsgiCall::Run
+// after the other, and not on a stack (python/executor_greenlets.h); the functions that return false have
+// set a Python exception.
 class WsgiResponse {
  public:
   // `options` outlive the response.
-  WsgiResponse(Exchange& exchange, const WsgiOptions& options)
-      : exchange_(exchange), options_(options) {}
+  explicit WsgiResponse(const WsgiOptions& options) : options_(options) {}
+
+  // Before all others, for each request.
+  void Begin(Exchange& exchange);
 
   // start_response(status, headers, exc_info): may be called again with an exc_info, as long as no
-  // head was sent.
-  bool Start(PyObject* status, PyObject* headers, PyObject* exc_info);
+  // head was sent. The headers are a list or tuple.
+  bool Start(PyObject* status, PyObject* header_items, PyObject* exc_info);
 
   // Sends a 103 (Early Hints) response with these headers; nothing if the head was sent or the
   // client cannot understand it. Gunicorn's wsgi.early_hints.
-  bool SendEarlyHints(PyObject* headers);
+  bool SendEarlyHints(PyObject* header_items);
 
   // Sends the head, once. `known_length`: of the whole body, if it is known.
   bool SendHead(std::optional<std::uint64_t> known_length);
@@ -60,10 +63,7 @@ class WsgiResponse {
   void WritePart(std::string_view part);
   void Note(Exchange::WriteStatus status);
 
-  bool SetHead(PyObject* status, PyObject* headers);
-  [[nodiscard]] std::optional<std::uint64_t> DeclaredLength() const;
-
-  Exchange& exchange_;
+  Exchange* exchange_ = nullptr;
   const WsgiOptions& options_;
   ResponseHead head_;
   bool started_ = false;
@@ -73,15 +73,29 @@ class WsgiResponse {
   bool writing_ = false;  // a thread is in a write, and others may run
 };
 
-// The callable that is the application's second argument. Each returns nothing with a Python
-// exception set.
+// The callable that is the application's second argument, with the type of those that it has. Nothing
+// with a Python exception set.
 PyRef MakeStartResponseType();
-PyRef NewStartResponse(const PyRef& type, WsgiResponse& response);
 
-// The callable for wsgi.early_hints, which goes with that start_response.
-PyRef NewEarlyHints(const PyRef& start_response);
+// The callables of one request. They may be used for another one if the application has kept none.
+class ResponseCallables {
+ public:
+  // False with a Python exception set.
+  bool Create(const PyRef& start_response_type);
 
-// The request is over: from now on start_response, write and early_hints raise RuntimeError.
-void DetachStartResponse(const PyRef& start_response);
+  [[nodiscard]] const PyRef& start_response() const { return start_response_; }
+  [[nodiscard]] const PyRef& early_hints() const { return early_hints_; }
+
+  void Attach(WsgiResponse& response);
+  // The request is over: from now on start_response, write and early_hints raise RuntimeError.
+  void Detach();
+  // Whether nobody else has one of them.
+  [[nodiscard]] bool are_unshared() const;
+
+ private:
+  PyRef start_response_;
+  PyRef write_;        // what start_response returns; it and early_hints_ own a reference to start_response_
+  PyRef early_hints_;
+};
 
 }  // namespace gunid

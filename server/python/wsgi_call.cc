@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/forked_child.h"
 #include "gunid/exit_codes.h"
@@ -128,20 +129,45 @@ bool WaitForSocketWithoutGil(const Exchange& exchange) {
   return LetInterruptsIn();
 }
 
+// What one call needs beside its environ. Used again for another one, unless the application has kept
+// something of it: most requests make no Python objects but the environ.
+struct WsgiCall::Context {
+  explicit Context(const WsgiOptions& options) : response(options) {}
+
+  void Attach(Exchange& exchange) {
+    response.Begin(exchange);
+    callables.Attach(response);
+    AttachWsgiInput(input, exchange.body());
+  }
+  void Detach() {
+    callables.Detach();
+    DetachWsgiInput(input);
+  }
+  [[nodiscard]] bool is_unshared() const {
+    return callables.are_unshared() && Py_REFCNT(input.get()) == 1;
+  }
+
+  WsgiResponse response;
+  ResponseCallables callables;
+  PyRef input;
+};
+
 struct WsgiCall::Impl {
+  static constexpr std::size_t kMostSpare = 64;
+
   PyRef application;
   WsgiOptions options;
   FileWrapper file_wrapper;
   WsgiEnviron environ;
   PyRef input_type;
   PyRef start_response_type;
+  std::vector<std::unique_ptr<Context>> spare;  // the GIL guards it
 
   bool Create();
-  PyRef BuildEnviron(Exchange& exchange, const PyRef& input, const PyRef& start_response);
-  PyRef CallApplication(const PyRef& variables, const PyRef& start_response) const;
+  std::unique_ptr<Context> NewContext();  // null with a Python exception set
+  PyRef CallApplication(const PyRef& variables, const Context& context) const;
   bool SendBody(PyObject* result, const Exchange& exchange, WsgiResponse& response) const;
-  void RunApplication(Exchange& exchange, WsgiResponse& response, const PyRef& input,
-                      const PyRef& start_response);
+  void RunApplication(Exchange& exchange, Context& context);
 };
 
 bool WsgiCall::Impl::Create() {
@@ -151,14 +177,20 @@ bool WsgiCall::Impl::Create() {
   return static_cast<bool>(start_response_type);
 }
 
-PyRef WsgiCall::Impl::BuildEnviron(Exchange& exchange, const PyRef& input,
-                                   const PyRef& start_response) {
-  const PyRef early_hints = start_response ? NewEarlyHints(start_response) : PyRef();
-  return early_hints ? environ.Build(exchange, input, early_hints) : PyRef();
+std::unique_ptr<WsgiCall::Context> WsgiCall::Impl::NewContext() {
+  if (!spare.empty()) {
+    std::unique_ptr<Context> context = std::move(spare.back());
+    spare.pop_back();
+    return context;
+  }
+  auto context = std::make_unique<Context>(options);
+  context->input = NewWsgiInput(input_type);
+  const bool created = context->input && context->callables.Create(start_response_type);
+  return created ? std::move(context) : nullptr;
 }
 
-PyRef WsgiCall::Impl::CallApplication(const PyRef& variables, const PyRef& start_response) const {
-  PyObject* const arguments[] = {variables.get(), start_response.get()};
+PyRef WsgiCall::Impl::CallApplication(const PyRef& variables, const Context& context) const {
+  PyObject* const arguments[] = {variables.get(), context.callables.start_response().get()};
   return PyRef::Steal(PyObject_Vectorcall(application.get(), arguments, 2, nullptr));
 }
 
@@ -172,10 +204,10 @@ bool WsgiCall::Impl::SendBody(PyObject* result, const Exchange& exchange,
   return sent && response.SendHead(0);  // if there was no body to send it with
 }
 
-void WsgiCall::Impl::RunApplication(Exchange& exchange, WsgiResponse& response, const PyRef& input,
-                                    const PyRef& start_response) {
-  const PyRef variables = BuildEnviron(exchange, input, start_response);
-  const PyRef result = variables ? CallApplication(variables, start_response) : PyRef();
+void WsgiCall::Impl::RunApplication(Exchange& exchange, Context& context) {
+  WsgiResponse& response = context.response;
+  const PyRef variables = environ.Build(exchange, context.input, context.callables.early_hints());
+  const PyRef result = variables ? CallApplication(variables, context) : PyRef();
   LeaveForkedChild();
   const bool sent = result && SendBody(result.get(), exchange, response);
   LeaveForkedChild();
@@ -203,15 +235,17 @@ Result<std::unique_ptr<WsgiCall>> WsgiCall::Create(PyRef application, const Wsgi
 }
 
 void WsgiCall::Run(Exchange& exchange) {
-  // Not on the stack: a greenlet's is elsewhere while another greenlet uses this response.
-  const auto on_heap = std::make_unique<WsgiResponse>(exchange, impl_->options);
-  WsgiResponse& response = *on_heap;
-  const PyRef input = NewWsgiInput(impl_->input_type, exchange.body());
-  const PyRef start_response =
-      input ? NewStartResponse(impl_->start_response_type, response) : PyRef();
-  impl_->RunApplication(exchange, response, input, start_response);
-  DetachWsgiInput(input);
-  DetachStartResponse(start_response);
+  std::unique_ptr<Context> context = impl_->NewContext();
+  if (!context) {
+    LogException(exchange);
+    return exchange.SendError(500, "");
+  }
+  context->Attach(exchange);
+  impl_->RunApplication(exchange, *context);
+  context->Detach();
+  if (context->is_unshared() && impl_->spare.size() < Impl::kMostSpare) {
+    impl_->spare.push_back(std::move(context));
+  }
 }
 
 }  // namespace gunid

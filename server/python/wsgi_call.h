@@ -1,6 +1,6 @@
 // One call of the application by PEP 3333: environ, start_response, iteration, close(), errors.
-// Immutable after construction and shared by all executor threads; GIL held by the caller of Run
-// and released by Run only where it would block on the client.
+// Shared by all executor threads, whose GIL guards what changes in it: held by the caller of Run, and
+// released by Run only where it would block on the client.
 #pragma once
 
 #include <functional>
@@ -39,6 +39,7 @@ class WsgiCall {
   void Run(Exchange& exchange);
 
  private:
+  struct Context;
   struct Impl;
   explicit WsgiCall(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -268,22 +268,17 @@ PyRef WsgiEnviron::Build(Exchange& exchange, const PyRef& input, const PyRef& ea
 }
 
 bool WsgiEnviron::SetRequestLine(PyObject* environ, const RequestHead& request) {
-  const auto target = SplitTarget(request.method, request.target);
-  if (!target) {
-    PyErr_SetString(PyExc_ValueError, "the request target has no path");
-    return false;
-  }
   if ((request.method != "GET" && !Set(environ, keys_.request_method, Text(request.method))) ||
-      (!target->query.empty() && !Set(environ, keys_.query_string, Text(target->query))) ||
+      (!request.parts.query.empty() && !Set(environ, keys_.query_string, Text(request.parts.query))) ||
       (request.minor_version == 0 && !Set(environ, keys_.server_protocol, Text("HTTP/1.0")))) {
     return false;
   }
-  const PyRef uri = Text(request.target);
-  return Set(environ, keys_.raw_uri, uri) && SetPath(environ, request, target->path, uri);
+  const PyRef uri = target_.Of(request.target);
+  return Set(environ, keys_.raw_uri, uri) && SetPath(environ, request, uri);
 }
 
-bool WsgiEnviron::SetPath(PyObject* environ, const RequestHead& request,
-                          std::string_view encoded_path, const PyRef& uri) {
+bool WsgiEnviron::SetPath(PyObject* environ, const RequestHead& request, const PyRef& uri) {
+  const std::string_view encoded_path = request.parts.path;
   const std::string_view mount =
       request.script_name ? WithoutTrailingSlashes(*request.script_name) : script_name_;
   if (mount.empty() && encoded_path.find('%') == std::string_view::npos) {
@@ -313,14 +308,14 @@ bool WsgiEnviron::SetProxy(PyObject* environ, const ProxyHeader& proxy) {
 }
 
 bool WsgiEnviron::SetPeer(PyObject* environ, const Exchange& exchange) {
-  if (!Set(environ, keys_.remote_addr, HostOf(exchange.peer()))) return false;
+  if (!Set(environ, keys_.remote_addr, peer_host_.Of(exchange.peer().host))) return false;
   const ProxyHeader* const proxy = exchange.proxy();
   if (proxy != nullptr && !SetProxy(environ, *proxy)) return false;
   if (exchange.listener().family == ListenerAddress::Family::kUnix) {
     if (!SetUnixServer(environ, exchange.request())) return false;
     if (proxy == nullptr) return true;  // such a peer has no port
   }
-  return Set(environ, keys_.remote_port, Latin1(std::to_string(exchange.peer().port)));
+  return Set(environ, keys_.remote_port, PortText(exchange.peer().port));
 }
 
 // A Unix socket has neither name nor port, and PEP 3333 allows neither to be empty: they are the
@@ -332,23 +327,35 @@ bool WsgiEnviron::SetUnixServer(PyObject* environ, const RequestHead& request) {
 }
 
 bool WsgiEnviron::SetHeaders(PyObject* environ, const RequestHead& request) {
+  HeaderKey* previous = &before_first_;
   for (const HeaderField& field : request.headers) {
-    const HeaderKey& header = KeyOf(field.name);
+    HeaderKey& header = KeyAfter(*previous, field.name);
+    previous->next = header.name.empty() ? nullptr : &header;
+    previous = &header;
     if (header.left_out) continue;
-    PyRef value = Text(field.value);
-    if (!header.key || !value) return false;
-    if (PyObject* const earlier = PyDict_GetItemWithError(environ, header.key.get())) {
-      const PyRef separator = Latin1(header.separator);
-      const PyRef start =
-          separator ? PyRef::Steal(PyUnicode_Concat(earlier, separator.get())) : PyRef();
-      value = start ? PyRef::Steal(PyUnicode_Concat(start.get(), value.get())) : PyRef();
-    }
-    if (!Set(environ, header.key, value)) return false;
+    PyRef value = header.value.Of(field.value);
+    if (!header.key || !value || !SetHeader(environ, header, std::move(value))) return false;
   }
   return true;
 }
 
-const WsgiEnviron::HeaderKey& WsgiEnviron::KeyOf(std::string_view name) {
+bool WsgiEnviron::SetHeader(PyObject* environ, const HeaderKey& header, PyRef value) {
+  const Py_ssize_t size = PyDict_Size(environ);
+  PyObject* const present = PyDict_SetDefault(environ, header.key.get(), value.get());
+  if (present == nullptr) return false;
+  if (PyDict_Size(environ) > size) return true;
+  const PyRef separator = Latin1(header.separator);
+  const PyRef start =
+      separator ? PyRef::Steal(PyUnicode_Concat(present, separator.get())) : PyRef();
+  return start &&
+         Set(environ, header.key, PyRef::Steal(PyUnicode_Concat(start.get(), value.get())));
+}
+
+WsgiEnviron::HeaderKey& WsgiEnviron::KeyAfter(const HeaderKey& previous, std::string_view name) {
+  return previous.next != nullptr && previous.next->name == name ? *previous.next : KeyOf(name);
+}
+
+WsgiEnviron::HeaderKey& WsgiEnviron::KeyOf(std::string_view name) {
   const auto found = header_keys_.find(name);
   if (found != header_keys_.end()) return found->second;
   HeaderKey header;
@@ -361,17 +368,28 @@ const WsgiEnviron::HeaderKey& WsgiEnviron::KeyOf(std::string_view name) {
   if (EqualsIgnoreCase(name, "Cookie")) header.separator = "; ";
   if (name.size() <= kMaxCachedNameLength && header_keys_.size() < kMaxCachedNames &&
       (header.key || header.left_out)) {
-    return header_keys_.emplace(name, std::move(header)).first->second;
+    const auto kept = header_keys_.emplace(name, std::move(header)).first;
+    kept->second.name = kept->first;
+    return kept->second;
   }
   return uncached_ = std::move(header);
 }
 
-PyRef WsgiEnviron::HostOf(const PeerAddress& peer) {
-  if (!last_host_text_ || peer.host != last_host_) {
-    last_host_text_ = Latin1(peer.host);
-    last_host_ = peer.host;
+PyRef WsgiEnviron::PortText(int port) {
+  auto& [known, text] = ports_[static_cast<std::size_t>(port) % ports_.size()];
+  if (!text || known != port) {
+    text = Latin1(std::to_string(port));
+    known = port;
   }
-  return last_host_text_;
+  return text;
+}
+
+PyRef WsgiEnviron::LastText::Of(std::string_view bytes) {
+  if (text_ && bytes == bytes_) return text_;
+  if (bytes.size() > kLongest) return Latin1(bytes);
+  text_ = Latin1(bytes);
+  bytes_ = bytes;
+  return text_;
 }
 
 PyRef WsgiEnviron::Text(std::string_view bytes) const {

@@ -3,6 +3,7 @@
 // served: GIL held, which is what guards them.
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -30,11 +31,27 @@ class WsgiEnviron {
   PyRef Build(Exchange& exchange, const PyRef& input, const PyRef& early_hints);
 
  private:
+  // A str that is used again while the bytes stay the same.
+  class LastText {
+   public:
+    // Nothing with a Python exception set.
+    PyRef Of(std::string_view bytes);
+
+   private:
+    // Longer ones are made anew each time: what clients make up must not occupy memory.
+    static constexpr std::size_t kLongest = 128;
+    std::string bytes_;
+    PyRef text_;
+  };
+
   // What to do with a request header field.
   struct HeaderKey {
     PyRef key;  // "HTTP_X", "CONTENT_TYPE"
     bool left_out = false;
     std::string_view separator = ",";  // between the values of fields that are repeated
+    std::string_view name;             // as sent; "" for one that is not kept
+    HeaderKey* next = nullptr;         // which came after it last time: clients are creatures of habit
+    LastText value;
   };
   struct StringHash {
     using is_transparent = void;
@@ -51,16 +68,17 @@ class WsgiEnviron {
   PyRef BaseOf(const ListenerAddress& listener);
   bool MakeRoom(PyObject* base) const;
   bool SetRequestLine(PyObject* environ, const RequestHead& request);
-  bool SetPath(PyObject* environ, const RequestHead& request, std::string_view encoded_path,
-               const PyRef& uri);
+  bool SetPath(PyObject* environ, const RequestHead& request, const PyRef& uri);
   bool SetForwarded(PyObject* environ, const RequestHead& request);
   bool SetProxy(PyObject* environ, const ProxyHeader& proxy);
   bool SetPeer(PyObject* environ, const Exchange& exchange);
   bool SetHeaders(PyObject* environ, const RequestHead& request);
   bool SetUnixServer(PyObject* environ, const RequestHead& request);
-  const HeaderKey& KeyOf(std::string_view name);
+  HeaderKey& KeyOf(std::string_view name);
+  HeaderKey& KeyAfter(const HeaderKey& previous, std::string_view name);
+  static bool SetHeader(PyObject* environ, const HeaderKey& header, PyRef value);
   PyRef Text(std::string_view bytes) const;
-  PyRef HostOf(const PeerAddress& peer);
+  PyRef PortText(int port);
 
   struct Keys {
     PyRef request_method, path_info, query_string, raw_uri, server_protocol, server_name,
@@ -75,8 +93,10 @@ class WsgiEnviron {
   StringMap<HeaderKey> header_keys_;                      // by name as sent; bounded
   StringMap<PyRef> texts_;                                // frequent values; fixed
   HeaderKey uncached_;                                    // the last one that was not kept
-  std::string last_host_;  // of a client; that of the next is likely the same
-  PyRef last_host_text_;
+  HeaderKey before_first_;
+  LastText peer_host_;
+  LastText target_;
+  std::array<std::pair<int, PyRef>, 256> ports_;  // of clients, by their lowest bits
 };
 
 }  // namespace gunid

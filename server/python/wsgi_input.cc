@@ -157,14 +157,16 @@ PyRef MakeWsgiInputType() {
   return MakePrivateType(kSpec);
 }
 
-PyRef NewWsgiInput(const PyRef& type, BodyBuffer& body) {
-  PyRef input = AllocateObject(type);
-  if (input) reinterpret_cast<WsgiInputObject*>(input.get())->body = &body;
-  return input;
+PyRef NewWsgiInput(const PyRef& type) {
+  return AllocateObject(type);
+}
+
+void AttachWsgiInput(const PyRef& input, BodyBuffer& body) {
+  reinterpret_cast<WsgiInputObject*>(input.get())->body = &body;
 }
 
 void DetachWsgiInput(const PyRef& input) {
-  if (input) reinterpret_cast<WsgiInputObject*>(input.get())->body = nullptr;
+  reinterpret_cast<WsgiInputObject*>(input.get())->body = nullptr;
 }
 
 }  // namespace gunid

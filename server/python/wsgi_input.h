@@ -8,9 +8,10 @@ namespace gunid {
 
 // Each returns nothing with a Python exception set.
 PyRef MakeWsgiInputType();
-PyRef NewWsgiInput(const PyRef& type, BodyBuffer& body);
+PyRef NewWsgiInput(const PyRef& type);  // detached
 
-// The request is over and `body` will serve another one: from now on every method raises
+void AttachWsgiInput(const PyRef& input, BodyBuffer& body);
+// The request is over and the body will serve another one: from now on every method raises
 // ValueError. Applications may keep the stream for longer.
 void DetachWsgiInput(const PyRef& input);
 

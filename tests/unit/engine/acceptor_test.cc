@@ -117,8 +117,9 @@ TEST_F(AcceptorTest, KeptConnectionsThatAreBusyDoNotKeepNewOnesOut) {
   for (auto& client : clients) EXPECT_TRUE(client->ReadResponse());
   Drain();
   Join();
-  // One in the first turn, when there was a place; and then as many as requests had to wait in it.
-  EXPECT_EQ(accepted, (std::vector<std::uint64_t>{kKept + 1, 2 * kKept, 2 * kKept, 2 * kKept}));
+  // Not one in each turn, when there is a place: as many as requests had to wait in the turn before.
+  ASSERT_EQ(accepted.size(), static_cast<std::size_t>(kKept));
+  EXPECT_GT(accepted[1], kKept + 2U);
 }
 
 TEST_F(AcceptorTest, TriesAgainAfterAFailureWithoutABusyLoop) {

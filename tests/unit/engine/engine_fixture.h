@@ -337,11 +337,7 @@ inline bool WaitForRoom(Exchange& exchange, double timeout_s) {
 // Applications.
 
 inline ResponseHead OkHead() {
-  ResponseHead head;
-  head.status = 200;
-  head.status_line = "200 OK";
-  head.headers = {{"Content-Type", "text/plain"}};
-  return head;
+  return ResponseHead(200, "200 OK", {{"Content-Type", "text/plain"}});
 }
 
 inline std::string ReadBody(Exchange& exchange) {

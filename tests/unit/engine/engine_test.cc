@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 
+#include <algorithm>
 #include <set>
 
 #include "engine/engine_fixture.h"

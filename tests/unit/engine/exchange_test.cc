@@ -32,7 +32,7 @@ class ExchangeTest : public EngineTest {
 
 ResponseHead HeadWithLength(std::size_t length) {
   ResponseHead head = OkHead();
-  head.headers.emplace_back("Content-Length", std::to_string(length));
+  head.Add("Content-Length", std::to_string(length));
   return head;
 }
 

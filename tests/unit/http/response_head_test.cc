@@ -9,8 +9,8 @@ namespace {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
-ResponseHead Head(const std::string& status_line, Headers headers = {}) {
-  return {std::stoi(status_line), status_line, std::move(headers)};
+ResponseHead Head(const std::string& status_line, const Headers& headers = {}) {
+  return ResponseHead(std::stoi(status_line), status_line, headers);
 }
 
 // The encoded head without its Date, which is the only part that varies.
@@ -246,14 +246,42 @@ TEST(ResponseHead, Framing) {
 }
 
 TEST(ResponseHead, SoundContentLength) {
-  EXPECT_TRUE(HasSoundContentLength(Head("200 OK")));
-  EXPECT_TRUE(HasSoundContentLength(Head("200 OK", {{"Content-Length", "3"}})));
-  EXPECT_TRUE(
-      HasSoundContentLength(Head("200 OK", {{"Content-Length", "3"}, {"content-length", "3"}})));
-  EXPECT_FALSE(
-      HasSoundContentLength(Head("200 OK", {{"Content-Length", "3"}, {"content-length", "4"}})));
-  EXPECT_FALSE(HasSoundContentLength(Head("200 OK", {{"Content-Length", "-3"}})));
-  EXPECT_FALSE(HasSoundContentLength(Head("200 OK", {{"Content-Length", ""}})));
+  const auto is_sound = [](const Headers& headers) {
+    return Head("200 OK", headers).has_sound_content_length();
+  };
+  EXPECT_TRUE(is_sound({}));
+  EXPECT_TRUE(is_sound({{"Content-Length", "3"}}));
+  EXPECT_TRUE(is_sound({{"Content-Length", "3"}, {"content-length", "3"}}));
+  EXPECT_FALSE(is_sound({{"Content-Length", "3"}, {"content-length", "4"}}));
+  EXPECT_FALSE(is_sound({{"Content-Length", "-3"}}));
+  EXPECT_FALSE(is_sound({{"Content-Length", "-3"}, {"Content-Length", "3"}}));
+  EXPECT_FALSE(is_sound({{"Content-Length", ""}}));
+}
+
+TEST(ResponseHead, BeginsAnew) {
+  ResponseHead head = Head("500 No", {{"Content-Length", "x"}, {"Server", "mine"}, {"Date", "now"},
+                                      {"Connection", "close"}, {"X-A", "1"}});
+  head.Start(200, "200 OK");
+  head.Add("X-B", "2");
+  EXPECT_EQ(head.status(), 200);
+  EXPECT_TRUE(head.has_sound_content_length());
+  EncodedHead encoded;
+  EXPECT_EQ(Encode(head, {.keep_alive = true, .known_length = 1}, encoded),
+            "before|HTTP/1.1 200 OK\r\nX-B: 2\r\nServer: gunid\r\nContent-Length: 1\r\n"
+            "Connection: keep-alive\r\n\r\n");
+}
+
+TEST(ResponseHead, FindsWhatTheApplicationGave) {
+  const ResponseHead head = Head("200 OK", {{"X-A", "1"}, {"Connection", "close"}, {"x-a", "2"},
+                                            {"X-Empty", ""}, {"X-Colon", "a: b"},
+                                            {"Content-Length", "3"}});
+  EXPECT_EQ(head.Find("x-A"), "1");
+  EXPECT_EQ(head.Find("content-length"), "3");
+  EXPECT_EQ(head.Find("connection"), "close");
+  EXPECT_EQ(head.Find("X-Empty"), "");
+  EXPECT_EQ(head.Find("X-Colon"), "a: b");
+  EXPECT_EQ(head.Find("X"), std::nullopt);
+  EXPECT_EQ(head.Find("Server"), std::nullopt);
 }
 
 TEST(ResponseHead, HeaderNames) {

@@ -18,7 +18,8 @@ class WsgiInputTest : public ::testing::Test {
       ASSERT_TRUE(buffer_.Append(std::string_view(body).substr(i, 1000)).ok());
     }
     ASSERT_TRUE(buffer_.Complete().ok());
-    stream_ = NewWsgiInput(type_, buffer_);
+    stream_ = NewWsgiInput(type_);
+    AttachWsgiInput(stream_, buffer_);
     snippet_.Set("stream", stream_);
     snippet_.Set("body", PyRef::Steal(PyBytes_FromStringAndSize(
                              body.data(), static_cast<Py_ssize_t>(body.size()))));
