@@ -55,6 +55,17 @@ class Process:
     def exe(self) -> Path:
         return Path(os.readlink(f"/proc/{self.pid}/exe"))
 
+    @property
+    def mapped_files(self) -> set[Path]:
+        lines = self.read("maps").decode().splitlines()
+        return {Path(fields[5]) for fields in (line.split(maxsplit=5) for line in lines)
+                if len(fields) == 6 and fields[5].startswith("/")}
+
+    @property
+    def program(self) -> Path:
+        """What of gunid runs there: workers may be in a python program."""
+        return next((path for path in self.mapped_files if path.name.startswith("gunid-worker")), self.exe)
+
 
 def all_processes() -> list[Process]:
     return [Process(int(entry)) for entry in os.listdir("/proc") if entry.isdigit()]

@@ -29,6 +29,12 @@ def sanitized() -> bool:
     return b"__asan_init" in program or b"__tsan_init" in program
 
 
+@functools.cache
+def hosted() -> bool:
+    """Whether gunid-worker runs in the installed python program (GUNID_HOSTED) or links libpython."""
+    return b"LD_PRELOAD=" in GUNID_WORKER.read_bytes()
+
+
 def environment(**variables: str) -> dict[str, str]:
     clean = {key: value for key, value in os.environ.items() if key not in SETTINGS_VARIABLES}
     return clean | {"PYTHONDONTWRITEBYTECODE": "1"} | variables

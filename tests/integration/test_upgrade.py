@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from load_generator import LOST, LoadGenerator
+from processes import Process
 from programs import APPS, GUNICTL, GUNID, GUNID_WORKER
 from server import Server
 from waiting import wait_until
@@ -53,7 +54,7 @@ def serve(gunid, releases: Releases):
 
 
 def program_of(pid: int) -> Path:
-    return Path(os.readlink(f"/proc/{pid}/exe"))
+    return Process(pid).program
 
 
 def programs(server: Server) -> set[str]:

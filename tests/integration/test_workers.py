@@ -41,9 +41,9 @@ def test_workers_are_children_of_the_supervisor(gunid):
     workers = server.worker_pids()
     assert len(workers) == 3
     assert {Process(pid).parent for pid in workers} == {server.pid}
-    assert {Process(pid).exe.name for pid in workers} == {"gunid-worker"}
+    assert {Process(pid).program.name for pid in workers} == {"gunid-worker"}
     zygotes = children(server.pid) - {Process(pid) for pid in workers}
-    assert [zygote.exe.name for zygote in zygotes] == ["gunid-worker"]
+    assert [zygote.program.name for zygote in zygotes] == ["gunid-worker"]
     assert server.processes() == children(server.pid) | {Process(server.pid)}
 
 
