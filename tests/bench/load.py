@@ -14,8 +14,9 @@ PATIENCE_S = 20.0
 class Client:
     """One connection. Its requests are sent as bytes, so that little of the time is the client's."""
 
-    def __init__(self, port: int, target: str = "/"):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+    def __init__(self, port: int, target: str = "/", source: str = ""):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S,
+                                               source_address=(source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.request = f"GET {target} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
 

@@ -33,3 +33,11 @@ def versions(peers: list[Peer], programs: Path) -> dict[str, str]:
         if peer.version:
             found[peer.name] = output_of(*peer.version).splitlines()[-1]
     return found
+
+
+def line(machine: dict[str, object], versions: dict[str, str]) -> str:
+    """Both, below a table."""
+    return (f"{machine['processor']}, {machine['cpus']} CPUs, Linux {machine['kernel']}, "
+            f"{machine['system']}; "
+            + ", ".join(f"{name} {version}" for name, version in versions.items())
+            + f"; {machine['date']}")

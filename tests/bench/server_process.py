@@ -83,8 +83,9 @@ class ServerProcess:
         return sum(pss_bytes(pid) for pid in self.pids())
 
     def log_end(self) -> str:
-        self.log_file.seek(0)
-        return "\n".join(self.log_file.read().decode(errors="replace").splitlines()[-10:])
+        # Its place in the file is the server's, too: reading must not move it.
+        text = os.pread(self.log_file.fileno(), 2**20, 0).decode(errors="replace")
+        return "\n".join(text.splitlines()[-10:])
 
     def stop(self, patience_s: float = STOP_S) -> None:
         if self.log_file.closed:
