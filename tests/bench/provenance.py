@@ -39,5 +39,6 @@ def line(machine: dict[str, object], versions: dict[str, str]) -> str:
     """Both, below a table."""
     return (f"{machine['processor']}, {machine['cpus']} CPUs, Linux {machine['kernel']}, "
             f"{machine['system']}; "
-            + ", ".join(f"{name} {version}" for name, version in versions.items())
+            + ", ".join(version if name in version else f"{name} {version}"
+                        for name, version in versions.items())
             + f"; {machine['date']}")

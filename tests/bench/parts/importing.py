@@ -24,8 +24,8 @@ def measure(bench: Bench) -> list[Figure]:
         gunicorn: Times = defaultdict(list)
         for _ in range(plan.imports):
             start_one_and_scale(bench, gunid, *preload)
-            start_and_reload(bench, gunid, "", *preload)
-            start_and_reload(bench, gunid, "settle 0, ", "--reload-settle", 0, *preload)
+            for settle_s in plan.settles_s:
+                start_and_reload(bench, gunid, settle_s, *preload)
             gunicorn_starts_and_scales(bench, gunicorn, *preload)
             gunicorn_starts_and_reloads(bench, gunicorn, *preload)
         mode = "".join(f"{option}, " for option in preload)
@@ -79,19 +79,17 @@ def start_one_and_scale(bench: Bench, times: Times, *options: object) -> None:
                 watch.wait_workers(plan.scaled)[-1].came - began)
 
 
-def start_and_reload(bench: Bench, times: Times, about: str, *options: object) -> None:
+def start_and_reload(bench: Bench, times: Times, settle_s: int, *options: object) -> None:
     plan = bench.plan
     began = time.monotonic()
-    with GunidProcess(bench.programs, bench.cpus, "--workers", plan.started, *options, APPLICATION,
-                      environment=environment(bench)) as server, \
+    with GunidProcess(bench.programs, bench.cpus, "--workers", plan.started, "--reload-settle",
+                      settle_s, *options, APPLICATION, environment=environment(bench)) as server, \
             Watch(server, plan.started) as watch:
         note_start(times, plan.started, began, watch.wait_workers(plan.started))
         server.wait_ready()
         began, began_ns = time.monotonic(), time.monotonic_ns()
         server.control("reload")
-        name = f"reload of {plan.started} workers"
-        if about:
-            name = f"{name}, {about.rstrip(', ')}"
+        name = f"reload of {plan.started} workers" + f", settling {settle_s} s" * (settle_s > 0)
         times[f"{name}: gunictl reload returns"].append(time.monotonic() - began)
         note_reload(times, name, watch, began, watch.wait_workers(plan.started, began_ns))
 

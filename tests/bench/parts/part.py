@@ -15,6 +15,7 @@ class Plan:
     imports: int = 3  # repetitions of starts, scaling and reloads
     started: int = 4  # workers of a start and a reload
     scaled: int = 8  # from one
+    settles_s: tuple[int, ...] = (0, 1)  # --reload-settle, its default last
     memory_workers: tuple[int, ...] = (1, 8, 32)
     connections: int = 10_000
     idle_s: float = 30
