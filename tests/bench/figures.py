@@ -25,8 +25,8 @@ class Figure:
     @property
     def aim(self) -> str:
         if self.at_most is not None:
-            return f"<= {self.at_most:g}"
-        return "" if self.at_least is None else f">= {self.at_least:g}"
+            return f"<= {self.at_most:.4g}"
+        return "" if self.at_least is None else f">= {self.at_least:.4g}"
 
     def document(self) -> dict:
         return asdict(self) | {"met": self.met}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from environment import BenchmarkError, free_port
 from peers import PYTHON
-from server_process import ServerProcess
+from server_process import BOOT_S, ServerProcess
 
 PROGRAM = Path("/usr/bin/gunicorn")
 
@@ -32,5 +32,8 @@ class GunicornProcess(ServerProcess):
         os.kill(self.process.pid, signal.SIGHUP)
 
     def add_workers(self, count: int) -> None:
+        """One at a time, since signals that come while one waits are lost."""
         for _ in range(count):
+            more = len(self.pids()) + 1
             os.kill(self.process.pid, signal.SIGTTIN)
+            self._wait(lambda: len(self.pids()) >= more, "further worker", BOOT_S)

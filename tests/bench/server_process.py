@@ -112,4 +112,4 @@ class ServerProcess:
             if time.monotonic() > deadline:
                 raise BenchmarkError(f"{self.name}: no {what} within {patience_s:g} s:\n"
                                      f"{self.log_end()}")
-            time.sleep(0.01)
+            time.sleep(0.005)

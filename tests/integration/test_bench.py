@@ -152,7 +152,7 @@ def test_figures_have_a_column_for_gunicorn_if_one_has_its_value():
 
 def test_starts_aim_at_gunicorns_time_and_reloads_at_clients_who_do_not_notice():
     from parts.importing import figure
-    start = figure("start of 4 workers: all have answered", [1.0, 1.2, 1.1], [1.05])
+    start = figure("--preload, start of 4 workers: all have answered", [1.0, 1.2, 1.1], [1.05])
     assert (start.value, start.at_most, start.met) == (1.1, 1.05, False)
     reload = figure("reload of 4 workers: all new workers have answered", [8.0], [2.0])
     assert (reload.met, reload.gunicorn) == (None, 2.0)

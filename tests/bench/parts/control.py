@@ -28,7 +28,8 @@ LEAST_PER_SECOND = 0.99 * PER_SECOND
 
 
 class Reader:
-    """Reads the statistics over one connection, at times that are fixed beforehand."""
+    """Reads the statistics at times that are fixed beforehand, over a connection that is kept if the
+    server keeps it, else over a new one for each read."""
 
     def __init__(self, socket: Path):
         self.connection = ControlConnection(socket)

@@ -41,7 +41,7 @@ def figure(name: str, samples: list[float], gunicorn: list[float]) -> Figure:
         made.at_most = LONGEST_WAIT_S
     elif "lost" in name:
         made.at_most, made.unit = 0, "requests"
-    elif "reload" not in name and made.gunicorn is not None:
+    elif "reload of" not in name and made.gunicorn is not None:
         made.at_most = made.gunicorn
     return made
 
