@@ -28,12 +28,16 @@ class GunicornProcess(ServerProcess):
         """Processes, which may not be ready yet."""
         return [pid for pid in self.pids() if pid != self.process.pid]
 
+    def wait_workers(self, count: int) -> None:
+        """Until that many have been started."""
+        self._wait(lambda: len(self.worker_pids()) >= count, f"{count} workers", BOOT_S)
+
     def reload(self) -> None:
         os.kill(self.process.pid, signal.SIGHUP)
 
     def add_workers(self, count: int) -> None:
         """One at a time, since signals that come while one waits are lost."""
         for _ in range(count):
-            more = len(self.pids()) + 1
+            more = len(self.worker_pids()) + 1
             os.kill(self.process.pid, signal.SIGTTIN)
-            self._wait(lambda: len(self.pids()) >= more, "further worker", BOOT_S)
+            self.wait_workers(more)

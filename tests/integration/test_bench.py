@@ -184,9 +184,9 @@ def test_an_error_is_one_line():
 def test_every_part_of_scale_runs(name):
     from parts import PARTS
     from parts.part import Bench, Plan
-    plan = Plan(repetitions=1, wrk_s=1, import_s=0, imports=1, started=2, scaled=2, settles_s=(0,),
-                memory_workers=(2,), connections=20, idle_s=0.3, idle_workers=2, blocked_s=0.5,
-                crowds=1)
+    plan = Plan(repetitions=1, wrk_s=1, warm_s=0, modes=((),), import_s=0, imports=1, started=2,
+                scaled=2, settles_s=(0,), memory_workers=(2,), connections=20, idle_s=0.3,
+                idle_workers=2, blocked_s=0.5, crowds=1)
     cpus = sorted(os.sched_getaffinity(0))
     [part] = [part for part in PARTS if part.name == name]
     figures = part.measure(Bench(plan, GUNID.parent, cpus[0], cpus[-1]))

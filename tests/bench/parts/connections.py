@@ -10,11 +10,10 @@ import wrk
 from environment import BenchmarkError
 from figures import Figure, median
 from gunid_process import GunidProcess
-from parts.part import Bench
+from parts.part import CONNECTIONS, Bench
 from process_cost import cpu_seconds, pss_bytes
 
 PER_SOURCE = 4000  # connections from one address: there are 28,000 ports
-BESIDE = 32  # connections of the load
 MOST_BYTES = 2048  # as the README says
 MOST_IDLE_PERCENT = 0.1
 MOST_RATIO = 1.05
@@ -26,7 +25,7 @@ def measure(bench: Bench) -> list[Figure]:
     with serve(bench) as idle, serve(bench) as free:
         for server in (idle, free):
             server.wait_ready()
-            wrk.run(server.url(), 1, BESIDE)  # warm
+            bench.warm(server)
         [worker] = idle.worker_pids()
         before = pss_bytes(worker)
         with connections(idle.port, plan.connections) as clients:
@@ -47,7 +46,7 @@ def measure(bench: Bench) -> list[Figure]:
 
 def serve(bench: Bench) -> GunidProcess:
     return GunidProcess(bench.programs, {bench.cpu}, "-k", "gthread", "--worker-connections",
-                        bench.plan.connections + 2 * BESIDE, "--keep-alive", 600, "application:app")
+                        bench.plan.connections + 2 * CONNECTIONS, "--keep-alive", 600, "application:app")
 
 
 def allow_files(count: int) -> None:
@@ -85,5 +84,5 @@ def costs_beside(bench: Bench, idle: GunidProcess,
 
 def cost_us(server: GunidProcess, seconds: int) -> float:
     before = server.cpu_seconds()
-    report = wrk.run(server.url(), seconds, BESIDE)
+    report = wrk.run(server.url(), seconds, CONNECTIONS)
     return (server.cpu_seconds() - before) / report.requests * 1e6

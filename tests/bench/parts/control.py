@@ -17,11 +17,10 @@ import wrk
 from environment import BenchmarkError
 from figures import Figure, median
 from gunid_process import ControlConnection, GunidProcess
-from parts.part import Bench
+from parts.part import CONNECTIONS, Bench
 from process_cost import cpu_seconds
 
 PER_SECOND = 1000
-CONNECTIONS = 32
 MOST_RATIO = 1.05
 MOST_READ_MS = 10
 LEAST_PER_SECOND = 0.99 * PER_SECOND
@@ -99,13 +98,13 @@ class Loaded:
 
 def measure(bench: Bench) -> list[Figure]:
     figures = []
-    for cpu, place in ((bench.cpu, "the worker's CPU"), (bench.load_cpu, "the load's CPU")):
-        with GunidProcess(bench.programs, {bench.cpu}, "-k", "gthread", "application:app") as server:
-            server.wait_ready()
+    with GunidProcess(bench.programs, {bench.cpu}, "-k", "gthread", "application:app") as server:
+        server.wait_ready()
+        bench.warm(server)
+        for cpu, place in ((bench.cpu, "the worker's CPU"), (bench.load_cpu, "the load's CPU")):
             move(server.supervisor_pid, cpu)
-            wrk.run(server.url(), 1, CONNECTIONS)  # warm
-            samples = in_turns(bench, server)
-        figures += figures_of(samples, f"statistics read 1,000 times/s, supervisor on {place}")
+            figures += figures_of(in_turns(bench, server),
+                                  f"statistics read 1,000 times/s, supervisor on {place}")
     return figures
 
 

@@ -19,17 +19,17 @@ Times = dict[str, list[float]]
 def measure(bench: Bench) -> list[Figure]:
     plan = bench.plan
     figures = []
-    for preload in ((), ("--preload",)):
+    for mode in plan.modes:
         gunid: Times = defaultdict(list)
         gunicorn: Times = defaultdict(list)
         for _ in range(plan.imports):
-            start_one_and_scale(bench, gunid, *preload)
+            start_one_and_scale(bench, gunid, *mode)
             for settle_s in plan.settles_s:
-                start_and_reload(bench, gunid, settle_s, *preload)
-            gunicorn_starts_and_scales(bench, gunicorn, *preload)
-            gunicorn_starts_and_reloads(bench, gunicorn, *preload)
-        mode = "".join(f"{option}, " for option in preload)
-        figures += [figure(mode + name, samples, gunicorn[name]) for name, samples in gunid.items()]
+                start_and_reload(bench, gunid, settle_s, *mode)
+            gunicorn_starts_and_scales(bench, gunicorn, *mode)
+            gunicorn_starts_and_reloads(bench, gunicorn, *mode)
+        prefix = "".join(f"{option}, " for option in mode)
+        figures += [figure(prefix + name, samples, gunicorn[name]) for name, samples in gunid.items()]
     return figures
 
 

@@ -15,12 +15,12 @@ REQUESTS = 3  # of each worker
 
 def measure(bench: Bench) -> list[Figure]:
     figures = []
-    for preload in ((), ("--preload",)):
+    for mode in bench.plan.modes:
         for workers in bench.plan.memory_workers:
-            options = ("--workers", workers, *preload, "project_application:app")
+            options = ("--workers", workers, *mode, "project_application:app")
             one, all_of_them = memory_mb(GunidProcess(bench.programs, bench.cpus, *options), workers)
             their_one, all_of_theirs = memory_mb(GunicornProcess(bench.cpus, *options), workers)
-            name = "".join(f"{option}, " for option in preload) + f"{workers} worker{'s' * (workers > 1)}"
+            name = "".join(f"{option}, " for option in mode) + f"{workers} worker{'s' * (workers > 1)}"
             figures += [
                 Figure(f"{name}: memory of one", one, "MB", at_most=their_one, gunicorn=their_one),
                 Figure(f"{name}: memory of all processes", all_of_them, "MB", at_most=all_of_theirs,

@@ -4,13 +4,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
+import wrk
 from figures import Figure
+from gunid_process import GunidProcess
+
+CONNECTIONS = 32  # of a load
 
 
 @dataclass(frozen=True)
 class Plan:
     repetitions: int = 5  # of what is compared
     wrk_s: int = 3
+    warm_s: int = 1
+    modes: tuple[tuple[str, ...], ...] = ((), ("--preload",))
     import_s: float = 1.5  # of the application
     imports: int = 3  # repetitions of starts, scaling and reloads
     started: int = 4  # workers of a start and a reload
@@ -39,6 +45,12 @@ class Bench:
     def cpus(self) -> set[int]:
         """For what is about processes, not about requests: all."""
         return {self.cpu, self.load_cpu}
+
+
+    def warm(self, server: GunidProcess) -> None:
+        """Requests before those that are measured."""
+        if self.plan.warm_s:
+            wrk.run(server.url(), self.plan.warm_s, CONNECTIONS)
 
 
 @dataclass(frozen=True)

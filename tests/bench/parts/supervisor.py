@@ -8,7 +8,7 @@ from gunid_process import GunidProcess
 from parts.part import Bench
 from process_cost import cpu_seconds
 
-SETTLE_S = 2.0  # after the start
+SETTLE_S = 2.0
 MOST_PERCENT = 0.1  # of a CPU
 MOST_OF_ALL_PERCENT = 1
 
@@ -19,8 +19,8 @@ def measure(bench: Bench) -> list[Figure]:
     with GunidProcess(bench.programs, {bench.cpu}, *options) as gunid, \
             GunicornProcess({bench.cpu}, *options) as gunicorn:
         gunid.wait_ready()
-        gunicorn.wait_ready()
-        time.sleep(SETTLE_S)
+        gunicorn.wait_workers(plan.idle_workers)
+        time.sleep(min(SETTLE_S, plan.idle_s))  # for their workers to settle
         workers, their_workers = gunid.worker_pids(), gunicorn.worker_pids()
         zygotes = [pid for pid in gunid.pids() if pid not in (gunid.supervisor_pid, *workers)]
         groups = ([gunid.supervisor_pid], zygotes, workers, [gunicorn.process.pid], their_workers)
