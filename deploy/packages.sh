@@ -8,7 +8,7 @@ build_packages=(
 )
 example_packages=(python3-flask python3-django curl)
 test_packages=(
-  ccache clang libclang-rt-dev libgmock-dev libgtest-dev libc-bin procps
+  ccache clang gunicorn libclang-rt-dev libgmock-dev libgtest-dev libc-bin procps
   python3-falcon python3-gevent python3-pytest python3-pytest-xdist python3-requests wrk
   nginx libnginx-mod-stream systemd
 )

@@ -20,6 +20,7 @@ RATIOS = (
     ("file: CPU to uWSGI's", ("file", OWN), ("file", "uwsgi"), 1.0),
     ("file: CPU to nginx's as a proxy of the floor", ("file", OWN), ("file", "nginx"), 1.0),
 )
+SLEEPING = "10 ms sleep, 4 threads: of the ideal 400 requests/s"
 STATISTICS = "hello: CPU of the statistics, of all of a request"
 # Larger is better for the first, smaller for the others.
 AGAINST_GUNICORN = (("requests/s", "requests_per_s", -1), ("CPU", "cpu_us", 1), ("p50", "p50_ms", 1),
@@ -60,4 +61,7 @@ def figures(rows: dict, samples: dict, statistics_ns: float) -> list[Figure]:
     if ("hello", OWN) in rows:
         share = statistics_ns / 1e3 / rows["hello", OWN].values["cpu_us"] * 100
         found.append(Figure(STATISTICS, share, "%", at_most=3))
+    if ("sleep", OWN) in rows:
+        share = rows["sleep", OWN].values["requests_per_s"] / 400 * 100
+        found.append(Figure(SLEEPING, share, "%", at_least=95))
     return found + against_gunicorn(rows)

@@ -8,11 +8,8 @@ connection, ends the run with exit code 1. A missed aim is shown, not punished.
 
 import argparse
 import contextlib
-import datetime
 import json
 import os
-import platform
-import re
 import socket
 import statistics
 import subprocess
@@ -24,10 +21,11 @@ from pathlib import Path
 
 import aims
 import plot
+import wrk
+from environment import HERE, ROOT, BenchmarkError, chosen, find_bin_dir, free_port, two_cpus
 from figures import table
-from load import require_wrk
 from peers import KEPT_S, PEERS, PYTHON, Peer, Place
-from served import HERE, ROOT, BenchmarkError, find_bin_dir, free_port, two_cpus
+from provenance import machine, output_of, versions
 from server_process import ServerProcess
 from workloads import WORKLOADS, Workload
 
@@ -80,29 +78,18 @@ def check(server: ServerProcess, workload: Workload) -> int:
 
 def run_wrk(server: ServerProcess, workload: Workload, seconds: int, answer_bytes: int) -> Sample:
     _, headers, _ = request_of(workload)
-    command = ["wrk", "--threads", "1", "--connections", workload.connections,
-               "--duration", f"{seconds}s", "--timeout", f"{PATIENCE_S}s",
-               "--script", HERE / "report.lua"]
-    for name, value in headers.items():
-        command += ["--header", f"{name}: {value}"]
-    command += [server.url(workload.target), "--", workload.pipelined, workload.upload_bytes]
     before = server.cpu_seconds()
-    result = subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            timeout=seconds + 2 * PATIENCE_S)
+    try:
+        report = wrk.run(server.url(workload.target), seconds, workload.connections, headers,
+                         workload.pipelined, workload.upload_bytes)
+    except BenchmarkError as error:
+        raise BenchmarkError(f"{server.name}, {workload.name}: {error}\n{server.log_end()}") from None
     cpu_s = server.cpu_seconds() - before
-    report = re.search(r"^report (.*)$", result.stdout, re.M)
-    if result.returncode != 0 or not report:
-        raise BenchmarkError(f"wrk exited with {result.returncode}: {result.stdout.strip()}")
-    figures = json.loads(report[1])
-    errors = {kind: figures[kind] for kind in ("connect", "read", "write", "status", "timeout")
-              if figures[kind]}
-    requests = figures["requests"]
-    if errors or requests == 0 or figures["bytes"] < requests * answer_bytes:
-        raise BenchmarkError(f"{server.name}, {workload.name}: {requests} requests, "
-                             f"{figures['bytes']} bytes, errors: {errors or 'none'}\n{server.log_end()}")
-    return Sample(requests / (figures["duration_us"] / 1e6), cpu_s / requests * 1e6,
-                  figures["p50_us"] / 1e3, figures["p99_us"] / 1e3, server.memory_bytes() / 1e6)
+    if report.bytes < report.requests * answer_bytes:
+        raise BenchmarkError(f"{server.name}, {workload.name}: {report.requests} requests had only "
+                             f"{report.bytes} bytes")
+    return Sample(report.per_second, cpu_s / report.requests * 1e6, report.p50_ms, report.p99_ms,
+                  server.memory_bytes() / 1e6)
 
 
 def run_bare_loop(workload: Workload, seconds: int, cpu: int) -> Sample:
@@ -243,44 +230,9 @@ def comparison_table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def output_of(*command: object) -> str:
-    result = subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return result.stdout.strip()
-
-
-def machine() -> dict[str, object]:
-    model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
-    system = re.search(r'^PRETTY_NAME="(.*)"$', Path("/etc/os-release").read_text(), re.M)
-    return {"processor": model[1] if model else platform.machine(), "cpus": os.cpu_count(),
-            "kernel": platform.release(), "system": system[1] if system else "",
-            "date": datetime.date.today().isoformat()}
-
-
-def versions(peers: list[Peer], programs: Path) -> dict[str, str]:
-    found = {"gunid": output_of(programs / "gunid", "--version"),
-             "commit": output_of("git", "-C", ROOT, "rev-parse", "--short", "HEAD"),
-             "Python": output_of(PYTHON, "--version")}
-    for peer in peers:
-        if peer.version:
-            found[peer.name] = output_of(*peer.version).splitlines()[-1]
-    return found
-
-
 def statistics_cost_ns(programs: Path, cpu: int) -> float:
     """Of one request."""
     return float(output_of("taskset", "--cpu-list", cpu, programs / "statistics_cost"))
-
-
-def chosen(given: str | None, rows: tuple, what: str) -> list:
-    if given is None:
-        return list(rows)
-    by_name = {row.name: row for row in rows}
-    names = given.split(",")
-    for name in names:
-        if name not in by_name:
-            raise BenchmarkError(f"there is no {what} {name!r}: {', '.join(by_name)}")
-    return [by_name[name] for name in names]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -304,7 +256,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     arguments = parse_arguments()
     try:
-        require_wrk()
+        wrk.require()
         peers = chosen(arguments.servers, PEERS, "server")
         workloads = chosen(arguments.workloads, WORKLOADS, "workload")
         programs = find_bin_dir(arguments.bin_dir)

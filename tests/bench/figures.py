@@ -1,5 +1,6 @@
 """Figures of a benchmark, with what they aim at, as a table and as JSON."""
 
+import statistics
 from dataclasses import asdict, dataclass, field
 
 
@@ -11,6 +12,7 @@ class Figure:
     at_most: float | None = None
     at_least: float | None = None
     samples: list[float] = field(default_factory=list)  # what the value was made from
+    gunicorn: float | None = None  # the same of Gunicorn
 
     @property
     def met(self) -> bool | None:
@@ -23,21 +25,41 @@ class Figure:
     @property
     def aim(self) -> str:
         if self.at_most is not None:
-            return f"<= {self.at_most:g}"
-        return "" if self.at_least is None else f">= {self.at_least:g}"
+            return f"<= {self.at_most:.4g}"
+        return "" if self.at_least is None else f">= {self.at_least:.4g}"
 
     def document(self) -> dict:
         return asdict(self) | {"met": self.met}
 
 
-def table(figures: list[Figure]) -> str:
-    rows = [("figure", "value", "unit", "aim", "")]
+def median(name: str, unit: str, samples: list[float], gunicorn: list[float] = (),
+           **aims: float) -> Figure:
+    """Of all samples, and of Gunicorn's."""
+    return Figure(name, statistics.median(samples), unit, samples=samples,
+                  gunicorn=statistics.median(gunicorn) if gunicorn else None, **aims)
+
+
+def cells(figures: list[Figure]) -> list[tuple[str, ...]]:
+    """The rows of a table, its head first."""
+    rows = [("figure", "value", "unit", "aim", "", "Gunicorn")]
     for figure in figures:
         verdict = {None: "", True: "met", False: "MISSED"}[figure.met]
-        rows.append((figure.name, f"{figure.value:.4g}", figure.unit, figure.aim, verdict))
+        gunicorn = "" if figure.gunicorn is None else f"{figure.gunicorn:.4g}"
+        rows.append((figure.name, f"{figure.value:.4g}", figure.unit, figure.aim, verdict, gunicorn))
+    if all(figure.gunicorn is None for figure in figures):
+        rows = [row[:-1] for row in rows]
+    return rows
+
+
+def table(figures: list[Figure]) -> str:
+    rows = cells(figures)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for name, value, unit, aim, verdict in rows:
-        lines.append(f"{name:<{widths[0]}}  {value:>{widths[1]}}  {unit:<{widths[2]}}  "
-                     f"{aim:<{widths[3]}}  {verdict}".rstrip())
-    return "\n".join(lines)
+    return "\n".join("  ".join(f"{cell:{'>' if column == 1 else '<'}{width}}"
+                               for column, (cell, width) in enumerate(zip(row, widths))).rstrip()
+                     for row in rows)
+
+
+def markdown(figures: list[Figure]) -> str:
+    head, *rows = cells(figures)
+    lines = [head, ("---", "--:") + ("---",) * (len(head) - 2), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

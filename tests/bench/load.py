@@ -1,73 +1,22 @@
-"""Load from this process's CPU: wrk for throughput, plain sockets for the time of each request."""
+"""Load by plain sockets, for the time of each request; wrk.py is for throughput."""
 
 import math
 import re
-import shutil
 import socket
-import subprocess
 import threading
 import time
-from dataclasses import dataclass
 
-from served import BenchmarkError, Served
+from environment import BenchmarkError
 
 PATIENCE_S = 20.0
-
-
-def require_wrk() -> None:
-    if shutil.which("wrk") is None:
-        raise BenchmarkError("wrk is missing: apt-get install wrk")
-
-
-@dataclass
-class Throughput:
-    requests: int
-    seconds: float
-    cpu_s: float  # of the server's workers
-
-    @property
-    def per_second(self) -> float:
-        return self.requests / self.seconds
-
-    @property
-    def cpu_us(self) -> float:
-        """CPU time per request, microseconds."""
-        return self.cpu_s / self.requests * 1e6
-
-
-SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
-
-
-def parse_wrk(output: str) -> tuple[int, float]:
-    """Requests and seconds; errors and answers other than 2xx and 3xx are refused."""
-    if errors := re.search(r"Socket errors: .*|Non-2xx or 3xx responses: .*", output):
-        raise BenchmarkError(f"wrk: {errors[0]}")
-    total = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m),", output)
-    if not total or int(total[1]) == 0:
-        raise BenchmarkError(f"wrk: no requests: {output.strip()!r}")
-    return int(total[1]), float(total[2]) * SECONDS[total[3]]
-
-
-def run_wrk(server: Served, seconds: int, connections: int, target: str = "/") -> Throughput:
-    """Keep-alive requests over that many connections, one after the other on each."""
-    before = server.worker_cpu_seconds()
-    result = subprocess.run(
-        ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s",
-         server.url(target)],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        timeout=seconds + PATIENCE_S,
-    )
-    if result.returncode != 0:
-        raise BenchmarkError(f"wrk exited with {result.returncode}: {result.stdout.strip()}")
-    requests, duration = parse_wrk(result.stdout)
-    return Throughput(requests, duration, server.worker_cpu_seconds() - before)
 
 
 class Client:
     """One connection. Its requests are sent as bytes, so that little of the time is the client's."""
 
-    def __init__(self, server: Served, target: str = "/"):
-        self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S)
+    def __init__(self, port: int, target: str = "/", source: str = ""):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S,
+                                               source_address=(source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.request = f"GET {target} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
 
@@ -97,16 +46,16 @@ def body_length(head: bytes) -> int:
     return int(length[1])
 
 
-def latencies_kept(server: Served, seconds: float, pause_s: float) -> list[float]:
+def latencies_kept(port: int, seconds: float, pause_s: float) -> list[float]:
     """Seconds of each request over one connection, with a pause before each."""
-    with Client(server) as client:
+    with Client(port) as client:
         return timed(client.get, seconds, pause_s)
 
 
-def latencies_new(server: Served, seconds: float, pause_s: float) -> list[float]:
+def latencies_new(port: int, seconds: float, pause_s: float) -> list[float]:
     """Seconds of each request over a connection of its own, connecting included."""
     def one() -> None:
-        with Client(server) as client:
+        with Client(port) as client:
             client.get()
     return timed(one, seconds, pause_s)
 
@@ -125,12 +74,12 @@ def timed(action, seconds: float, pause_s: float) -> list[float]:
 class Crowd:
     """Requests from threads, one each, all sent at once; result() waits for the answers."""
 
-    def __init__(self, server: Served, count: int, target: str):
+    def __init__(self, port: int, count: int, target: str):
         self.error: Exception | None = None
         self.ends: list[float] = []
         self.start = time.monotonic()
         barrier = threading.Barrier(count, action=self._mark_start)
-        self.threads = [threading.Thread(target=self._run, args=(server, target, barrier))
+        self.threads = [threading.Thread(target=self._run, args=(port, target, barrier))
                         for _ in range(count)]
         for thread in self.threads:
             thread.start()
@@ -150,10 +99,10 @@ class Crowd:
     def _mark_start(self) -> None:
         self.start = time.monotonic()
 
-    def _run(self, server: Served, target: str, barrier: threading.Barrier) -> None:
+    def _run(self, port: int, target: str, barrier: threading.Barrier) -> None:
         try:
             barrier.wait(PATIENCE_S)
-            with Client(server, target) as client:
+            with Client(port, target) as client:
                 client.get()
             self.ends.append(time.monotonic())
         except (OSError, BenchmarkError, threading.BrokenBarrierError) as error:

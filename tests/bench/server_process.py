@@ -7,11 +7,13 @@ import socket
 import subprocess
 import tempfile
 import time
-from pathlib import Path
+from typing import Callable
 
-from served import BOOT_S, HERE, SETTINGS_VARIABLES, STOP_S, BenchmarkError, cpu_seconds
+from environment import HERE, SETTINGS_VARIABLES, BenchmarkError
+from process_cost import cpu_seconds, pss_bytes, session_pids
 
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+BOOT_S = 15.0
+STOP_S = 10.0
 
 
 class ServerProcess:
@@ -40,19 +42,13 @@ class ServerProcess:
 
     def wait_ready(self, patience_s: float = BOOT_S) -> None:
         """Until it accepts connections."""
-        deadline = time.monotonic() + patience_s
-        while True:
+        def accepts() -> bool:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=BOOT_S).close()
-                return
             except ConnectionRefusedError:
-                pass
-            if self.process.poll() is not None:
-                raise BenchmarkError(f"{self.name} exited with {self.process.returncode}:\n"
-                                     f"{self.log_end()}")
-            if time.monotonic() > deadline:
-                raise BenchmarkError(f"{self.name} is not ready within {patience_s:g} s:\n{self.log_end()}")
-            time.sleep(0.02)
+                return False
+            return True
+        self._wait(accepts, "accepted connection", patience_s)
 
     def fetch(self, method: str, target: str, headers: dict[str, str], body: bytes | None) -> bytes:
         """The body of an answer, which must be 200."""
@@ -76,32 +72,20 @@ class ServerProcess:
 
     def pids(self) -> list[int]:
         """Its processes: all of its session."""
-        found = []
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                session = int(stat.read_text().rpartition(")")[2].split()[3])
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if session == self.process.pid:
-                found.append(int(stat.parent.name))
-        return found
+        return session_pids(self.process.pid)
 
     def cpu_seconds(self) -> float:
-        """User and system time of all its processes, microseconds in the kernel's own account."""
+        """User and system time of all its processes."""
         return sum(cpu_seconds(pid) for pid in self.pids())
 
     def memory_bytes(self) -> int:
         """PSS of all its processes: what they share counts once."""
-        total = 0
-        for pid in self.pids():
-            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            total += next(int(line.split()[1]) * 1024 for line in rollup.splitlines()
-                          if line.startswith("Pss:"))
-        return total
+        return sum(pss_bytes(pid) for pid in self.pids())
 
     def log_end(self) -> str:
-        self.log_file.seek(0)
-        return "\n".join(self.log_file.read().decode(errors="replace").splitlines()[-10:])
+        # Its place in the file is the server's, too: reading must not move it.
+        text = os.pread(self.log_file.fileno(), 2**20, 0).decode(errors="replace")
+        return "\n".join(text.splitlines()[-10:])
 
     def stop(self, patience_s: float = STOP_S) -> None:
         if self.log_file.closed:
@@ -118,3 +102,14 @@ class ServerProcess:
             pass
         self.process.wait()
         self.log_file.close()
+
+    def _wait(self, condition: Callable[[], bool], what: str, patience_s: float) -> None:
+        deadline = time.monotonic() + patience_s
+        while not condition():
+            if self.process.poll() is not None:
+                raise BenchmarkError(f"{self.name} exited with {self.process.returncode}:\n"
+                                     f"{self.log_end()}")
+            if time.monotonic() > deadline:
+                raise BenchmarkError(f"{self.name}: no {what} within {patience_s:g} s:\n"
+                                     f"{self.log_end()}")
+            time.sleep(0.005)
