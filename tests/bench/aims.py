@@ -4,17 +4,21 @@ import statistics
 
 from figures import Figure
 
-# Name; workload and server; what they are compared with; the most that the ratio of CPU may be.
+# Name; workload and server; what they are compared with; the most that the ratio of CPU may be (None: no aim).
 OWN = "gunid"
+HELLO = "gunid, hello"  # in turns with the workload
 RATIOS = (
     ("hello: CPU to the floor's", ("hello", OWN), ("hello", "floor"), 1.20),
     ("connection per request: CPU to the floor's", ("connect", OWN), ("connect", "floor"), 1.5),
     ("connection per request: CPU to uWSGI's", ("connect", OWN), ("connect", "uwsgi"), 1.0),
     ("Flask: CPU to the bare loop's", ("flask", OWN), ("flask", "bare loop"), 1.10),
     ("Django: CPU to the bare loop's", ("django", OWN), ("django", "bare loop"), 1.10),
-    ("hello: CPU of 4 threads to 1", ("threads", OWN), ("hello", OWN), 1.3),
-    ("hello: CPU with access log to without", ("accesslog", OWN), ("hello", OWN), 1.15),
-    ("hello: CPU with 20 headers to the minimal request", ("headers", OWN), ("hello", OWN), 1.25),
+    ("Flask: CPU to the floor's at its pace", ("flask", OWN), ("flask", "paced floor"), None),
+    ("Django: CPU to the floor's at its pace", ("django", OWN), ("django", "paced floor"), None),
+    ("hello: CPU of 4 threads to 1", ("threads", OWN), ("threads", HELLO), 1.3),
+    ("hello: CPU with access log to without", ("accesslog", OWN), ("accesslog", HELLO), 1.15),
+    ("hello: CPU with 20 headers to the minimal request", ("headers", OWN), ("headers", HELLO), 1.25),
+    ("hello: CPU beside 1,000 idle connections to without", ("idle", OWN), ("idle", HELLO), None),
     ("1 MB: CPU to uWSGI's", ("1MB", OWN), ("1MB", "uwsgi"), 1.0),
     ("1 MB: CPU to nginx's as a proxy of the floor", ("1MB", OWN), ("1MB", "nginx"), 1.0),
     ("file: CPU to uWSGI's", ("file", OWN), ("file", "uwsgi"), 1.0),

@@ -27,10 +27,11 @@ from figures import table
 from peers import KEPT_S, PEERS, PYTHON, Peer, Place
 from provenance import machine, output_of, versions
 from server_process import ServerProcess
-from workloads import WORKLOADS, Workload
+from workloads import BY_NAME as WORKLOADS_BY_NAME, WORKLOADS, Workload
 
 PATIENCE_S = 20
 FILE_BYTES = 100 * 1024 * 1024
+OWN = "gunid"
 BARE_LOOP = "bare loop"
 
 
@@ -120,6 +121,11 @@ def idle_connections(server: ServerProcess, workload: Workload):
         yield
 
 
+def beside(workload: Workload) -> str:
+    """The row of gunid's other workload, which takes turns with this one."""
+    return f"{OWN}, {workload.beside}"
+
+
 class Comparison:
     def __init__(self, plan: Plan, peers: list[Peer], workloads: list[Workload], programs: Path):
         self.plan = plan
@@ -141,32 +147,35 @@ class Comparison:
                 self.samples[workload.name] = self.measure(workload, Path(directory), file)
 
     def measure(self, workload: Workload, directory: Path, file: Path) -> dict[str, list[Sample]]:
-        samples: dict[str, list[Sample]] = {}
+        bare = [run_bare_loop(workload, 1, self.cpu)] if workload.bare_loop else []
+        bare_us = bare[0].cpu_us if bare else 0.0
+        wanted = [(peer.name, peer, workload) for peer in self.peers if not peer.lacks(workload)]
+        if workload.beside and self.peers[0].name == OWN:
+            wanted.insert(1, (beside(workload), self.peers[0], WORKLOADS_BY_NAME[workload.beside]))
+        samples: dict[str, list[Sample]] = {name: [] for name, _, _ in wanted}
         with contextlib.ExitStack() as stack:
-            servers = [stack.enter_context(self.start(peer, workload, directory, file))
-                       for peer in self.peers if not peer.lacks(workload)]
-            answers = {}
-            for server in servers:
+            runs = []
+            for name, peer, loaded in wanted:
+                server = stack.enter_context(self.start(peer, loaded, directory, file, bare_us))
                 server.wait_ready()
-                answers[server.name] = check(server, workload)
-                samples[server.name] = []
-                stack.enter_context(idle_connections(server, workload))
-                run_wrk(server, workload, 1, answers[server.name])  # warm
-            if workload.bare_loop:
-                samples[BARE_LOOP] = []
+                answer_bytes = check(server, loaded)
+                stack.enter_context(idle_connections(server, loaded))
+                run_wrk(server, loaded, 1, answer_bytes)  # warm
+                runs.append((name, server, loaded, answer_bytes))
             for _ in range(self.plan.repetitions):
-                for server in servers:
-                    samples[server.name].append(
-                        run_wrk(server, workload, self.plan.seconds, answers[server.name]))
+                for name, server, loaded, answer_bytes in runs:
+                    samples[name].append(run_wrk(server, loaded, self.plan.seconds, answer_bytes))
                 if workload.bare_loop:
-                    samples[BARE_LOOP].append(run_bare_loop(workload, self.plan.seconds, self.cpu))
-            for server in servers:
-                check(server, workload)
+                    samples.setdefault(BARE_LOOP, []).append(
+                        run_bare_loop(workload, self.plan.seconds, self.cpu))
+            for _, server, loaded, _ in runs:
+                check(server, loaded)
         return samples
 
-    def start(self, peer: Peer, workload: Workload, directory: Path, file: Path) -> ServerProcess:
+    def start(self, peer: Peer, workload: Workload, directory: Path, file: Path,
+              bare_us: float) -> ServerProcess:
         own = Path(tempfile.mkdtemp(prefix=f"{peer.name}-", dir=directory))
-        place = Place(free_port(), free_port(), own, self.programs)
+        place = Place(free_port(), free_port(), own, self.programs, bare_us)
         cpus = {self.cpu} if workload.cpus == 1 else {self.cpu, self.load_cpu}
         return ServerProcess(peer.name, peer.command(workload, place), place.port, cpus,
                              {"BENCH_FILE": str(file)})

@@ -1,7 +1,10 @@
 // The floor: what one thread of C needs to answer a request with a fixed response, and nothing else. It
 // parses no HTTP, runs no application, and knows no timeouts; it is what the kernel and the loopback cost.
 //
-//   floor PORT BODY_BYTES
+//   floor PORT BODY_BYTES [COMPUTE_US]
+//
+// With COMPUTE_US it computes for so many microseconds before each response, as an application would: then
+// clients wait for it, and to answer them costs what it costs every server, with the kernel's wake-ups.
 //
 // One epoll loop. Each empty line ends a request; all requests that one recv brings are answered by one
 // send. After "Connection: close" it closes the connection.
@@ -16,6 +19,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { kMaxEvents = 64, kMaxFd = 16384, kInput = 16384 };
@@ -30,6 +34,7 @@ static struct connection connections[kMaxFd];
 static char *response;  // head and body
 static char *closing;   // the same, and as long, with another Connection field
 static size_t response_size;
+static double compute_ns;
 
 static void die(const char *what) {
   perror(what);
@@ -54,6 +59,19 @@ static char *make_response(size_t body, const char *connection) {
 static void finish(struct connection *connection) {
   close(connection->fd);
   connection->fd = -1;
+}
+
+static double now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static void compute(void) {
+  if (compute_ns <= 0) return;
+  const double end = now_ns() + compute_ns;
+  while (now_ns() < end) {
+  }
 }
 
 // Sends what is owed, from where the last send has ended.
@@ -90,17 +108,19 @@ static void receive(struct connection *connection) {
   const char *const end = input + got;
   for (const char *at = input; (at = memmem(at, (size_t)(end - at), "\r\n\r\n", 4)); at += 4) {
     connection->owed += response_size;
+    compute();
   }
   connection->close_after = memmem(input, (size_t)got, "Connection: close", 17) != NULL;
   send_owed(connection);
 }
 
 int main(int argc, char **argv) {
-  if (argc != 3) {
-    fprintf(stderr, "usage: floor PORT BODY_BYTES\n");
+  if (argc != 3 && argc != 4) {
+    fprintf(stderr, "usage: floor PORT BODY_BYTES [COMPUTE_US]\n");
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);
+  if (argc == 4) compute_ns = strtod(argv[3], NULL) * 1e3;
   const size_t body = strtoul(argv[2], NULL, 10);
   response = make_response(body, "keep-alive");
   closing = make_response(body, "close     ");

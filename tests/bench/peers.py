@@ -19,6 +19,7 @@ class Place:
     other_port: int  # for a second process behind it
     directory: Path  # for its files, of this server alone
     programs: Path  # of gunid, and of the floor
+    bare_us: float = 0.0  # what the bare application loop needs for a request, where there is one
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,12 @@ def floor(workload: Workload, place: Place) -> list[object]:
     return [place.programs / "floor", place.port, workload.answer_bytes]
 
 
+def paced_floor(workload: Workload, place: Place) -> list[object]:
+    """The floor, at the pace of the application."""
+    answer_bytes = 300 if workload.answer_bytes is None else workload.answer_bytes
+    return [place.programs / "floor", place.port, answer_bytes, place.bare_us]
+
+
 NGINX = """
 daemon off;
 pid {directory}/nginx.pid;
@@ -149,15 +156,18 @@ def floor_lacks(workload: Workload) -> str:
     return "" if plain else "it answers at once, alone, and without an application"
 
 
+def paced_floor_lacks(workload: Workload) -> str:
+    return "" if workload.bare_loop and floor_lacks(workload) else "the floor itself has a pace"
+
+
 def no_pipelining(workload: Workload) -> str:
     return "no pipelining" if workload.pipelined > 1 else ""
-
-
 
 
 PEERS = (
     Peer("gunid", (), gunid),
     Peer("floor", (), floor, floor_lacks),
+    Peer("paced floor", (), paced_floor, paced_floor_lacks),
     Peer("uwsgi", ("uwsgi", "--version"), uwsgi, no_pipelining),
     Peer("gunicorn", (PYTHON, "/usr/bin/gunicorn", "--version"), gunicorn,
          no_pipelining),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-COLOURS = {"gunid": "#1a7f37", "floor": "#8c959f", "bare loop": "#57606a", "uwsgi": "#bf8700",
+COLOURS = {"gunid": "#1a7f37", "floor": "#8c959f", "paced floor": "#8c959f", "gunid, hello": "#aceebb", "bare loop": "#57606a", "uwsgi": "#bf8700",
            "gunicorn": "#cf222e", "waitress": "#8250df", "cheroot": "#0969da", "nginx": "#116329"}
 
 

@@ -50,6 +50,7 @@ class Workload:
     cpus: int = 1  # of the server
     bare_loop: bool = False  # there is one to compare with
     proxy: bool = False  # and nginx as a proxy of the floor
+    beside: str = ""  # another workload, with which gunid takes turns here: for what the difference costs
 
 
 WORKLOADS = (
@@ -64,13 +65,15 @@ WORKLOADS = (
              answer_bytes=len(str(100 * 1024))),
     Workload("file", "a file of 100 MB by wsgi.file_wrapper", target="/file", connections=4,
              answer_bytes=100 * 1024 * 1024, proxy=True),
-    Workload("headers", "hello with 20 request headers, as of a browser", headers=BROWSER_HEADERS),
+    Workload("headers", "hello with 20 request headers, as of a browser", headers=BROWSER_HEADERS, beside="hello"),
     Workload("pipelined", "hello, 16 requests at a time on each connection", pipelined=16),
-    Workload("threads", "hello, 4 threads", threads=4),
+    Workload("threads", "hello, 4 threads", threads=4, beside="hello"),
     Workload("sleep", "4 threads, 10 ms sleep in the application", target="/sleep?0.01", threads=4),
     Workload("gevent", "500 connections, 100 ms sleep, greenlets", target="/sleep?0.1",
              connections=500, greenlets=True),
-    Workload("idle", "hello, beside 1,000 idle connections", idle=1000),
-    Workload("accesslog", "hello, access log to a file", access_log=True),
+    Workload("idle", "hello, beside 1,000 idle connections", idle=1000, beside="hello"),
+    Workload("accesslog", "hello, access log to a file", access_log=True,
+             beside="hello"),
     Workload("workers", "hello, two workers on two CPUs, which the load shares", workers=2, cpus=2),
 )
+BY_NAME = {workload.name: workload for workload in WORKLOADS}
