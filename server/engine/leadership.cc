@@ -1,8 +1,16 @@
 #include "engine/leadership.h"
 
+#include <algorithm>
 #include <bit>
+#include <chrono>
 
 namespace gunid {
+namespace {
+
+// Between two looks at a leader whose calls are short.
+constexpr Nanoseconds kMostPatience = std::chrono::milliseconds(2);
+
+}  // namespace
 
 Leadership::Departure Leadership::Leave() {
   const std::uint64_t word =
@@ -54,6 +62,7 @@ bool Leadership::StandBy() {
 }
 
 bool Leadership::Watch(std::unique_lock<std::mutex>& lock) {
+  Nanoseconds patience = patience_;
   while (!ended_) {
     std::uint64_t seen = word_.load(std::memory_order_acquire);
     if ((seen & kAway) == 0) {
@@ -61,17 +70,20 @@ bool Leadership::Watch(std::unique_lock<std::mutex>& lock) {
       seen = word_.load(std::memory_order_seq_cst);
       if ((seen & kAway) == 0) {
         watch_.wait(lock, [this] { return ended_ || !watch_sleeps_.load(); });
+        patience = patience_;
         continue;
       }
       watch_sleeps_.store(false, std::memory_order_relaxed);
     }
     const auto hurried = [&] { return ended_ || hurried_.load(std::memory_order_relaxed) == seen; };
-    if (!hurried()) watch_.wait_for(lock, patience_, hurried);
+    if (!hurried()) watch_.wait_for(lock, patience, hurried);
     if (ended_) break;
     if (word_.compare_exchange_strong(seen, seen & ~kAway, std::memory_order_acq_rel,
                                       std::memory_order_relaxed)) {
       return true;
     }
+    // The leader is in another call by now: each look takes the processor from it for some microseconds.
+    patience = std::clamp(2 * patience, patience_, std::max(patience_, kMostPatience));
   }
   return false;
 }

@@ -8,6 +8,9 @@
 //                          away  --(the watch takes over)--> Return says so --> StandBy
 //   the watch   sleeps while the leader is not away; one thread at a time
 //
+// While calls are short the watch looks more and more rarely, up to every 2 ms: the first long one after
+// them holds up the others by so much.
+//
 // Where calls have mostly been longer than `patience` lately, Leave() asks the watch to take over at
 // once.
 //
