@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "engine/temporary_file.h"
 
@@ -15,6 +16,19 @@ constexpr std::size_t kKeptCapacity = 512;  // of an idle connection
 
 }  // namespace
 
+std::string BodyMemoryPool::Take() {
+  if (free_.empty()) return {};
+  std::string memory = std::move(free_.back());
+  free_.pop_back();
+  return memory;
+}
+
+void BodyMemoryPool::GiveBack(std::string memory) {
+  if (free_.size() == kMaxFree) return;
+  memory.clear();
+  free_.push_back(std::move(memory));
+}
+
 // Small pieces are gathered: a body may come in chunks of a byte.
 Status BodyBuffer::Append(std::string_view bytes) {
   const std::size_t most_in_memory = file_ ? kWindow : kMemoryLimit;
@@ -22,9 +36,18 @@ Status BodyBuffer::Append(std::string_view bytes) {
     if (Status status = file_ ? Status() : OpenFile(); !status.ok()) return status;
     if (Status status = Complete(); !status.ok()) return status;
   }
+  MakeRoom(memory_.size() + bytes.size());
   memory_.append(bytes);
   size_ += bytes.size();
   return {};
+}
+
+// What does not fit into the memory of an idle connection goes to that of an earlier body.
+void BodyBuffer::MakeRoom(std::size_t size) {
+  if (pool_ == nullptr || size <= memory_.capacity() || memory_.capacity() > kKeptCapacity) return;
+  std::string taken = pool_->Take();
+  taken.append(memory_);
+  memory_ = std::move(taken);
 }
 
 Status BodyBuffer::OpenFile() {
@@ -63,7 +86,10 @@ void BodyBuffer::Consume(std::size_t count) {
 
 void BodyBuffer::Clear() {
   memory_.clear();
-  if (memory_.capacity() > kKeptCapacity) memory_.shrink_to_fit();
+  if (memory_.capacity() > kKeptCapacity) {
+    std::string memory = std::exchange(memory_, {});
+    if (pool_ != nullptr) pool_->GiveBack(std::move(memory));
+  }
   size_ = position_ = window_start_ = 0;
   file_.Reset();
 }

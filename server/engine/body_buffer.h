@@ -7,17 +7,31 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
 
 namespace gunid {
 
+// Memory of bodies that are over, for the next ones: to give it back to the system and to get it again
+// costs more than to copy what is in it. Leading thread.
+class BodyMemoryPool {
+ public:
+  std::string Take();  // empty; of any capacity
+  void GiveBack(std::string memory);
+
+ private:
+  static constexpr std::size_t kMaxFree = 4;
+  std::vector<std::string> free_;
+};
+
 class BodyBuffer {
  public:
   static constexpr std::size_t kMemoryLimit = 128 * 1024;
 
   // Leading thread.
+  void UsePool(BodyMemoryPool& pool) { pool_ = &pool; }
   // Both fail when the temporary file cannot be made or written. Complete() ends the appending.
   Status Append(std::string_view bytes);
   Status Complete();
@@ -32,8 +46,11 @@ class BodyBuffer {
   void Consume(std::size_t count);
 
  private:
+  void MakeRoom(std::size_t size);
   Status OpenFile();
   void ReadWindow();
+
+  BodyMemoryPool* pool_ = nullptr;  // null: memory is its own
 
   // All of the body; or once there is a file, what is to be written to it, and then a window of it
   // that is being read.

@@ -31,6 +31,7 @@ Connection::Connection(Engine& engine)
   };
   exchange_.connection_ = this;
   exchange_.peer_ = &peer_;
+  exchange_.body_.UsePool(engine.body_memory_);
   if (engine.access_log_ != nullptr) exchange_.log_format_ = &engine.access_log_->format();
 }
 

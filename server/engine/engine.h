@@ -23,6 +23,7 @@
 #include "base/event_loop.h"
 #include "base/ip_network.h"
 #include "engine/access_log.h"
+#include "engine/body_buffer.h"
 #include "engine/deadline_queue.h"
 #include "engine/exchange.h"
 #include "engine/executor.h"
@@ -213,6 +214,7 @@ class Engine {
   DeadlineQueue drain_deadlines_;
   DeadlineQueue stop_deadlines_;
   BufferPool buffers_;
+  BodyMemoryPool body_memory_;
   std::optional<HealthCheck> health_check_;
   bool checking_health_ = false;  // its request is the only one
 

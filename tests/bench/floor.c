@@ -122,8 +122,6 @@ int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
   if (argc == 4) compute_ns = strtod(argv[3], NULL) * 1e3;
   const size_t body = strtoul(argv[2], NULL, 10);
-  response = make_response(body, "keep-alive");
-  closing = make_response(body, "close     ");
   const int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int on = 1;
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -133,6 +131,9 @@ int main(int argc, char **argv) {
                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   if (bind(listener, (const struct sockaddr *)&address, sizeof address) != 0) die("bind");
   if (listen(listener, 2048) != 0) die("listen");
+  // Clients may connect by now; a large body takes its time.
+  response = make_response(body, "keep-alive");
+  closing = make_response(body, "close     ");
 
   const int loop = epoll_create1(EPOLL_CLOEXEC);
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};

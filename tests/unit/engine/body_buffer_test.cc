@@ -44,6 +44,35 @@ TEST(BodyBuffer, IsEmptyAtFirstAndAfterClear) {
   EXPECT_EQ(body.Peek(), "next");
 }
 
+TEST(BodyBuffer, UsesTheMemoryOfEarlierBodies) {
+  BodyMemoryPool pool;
+  BodyBuffer first;
+  BodyBuffer second;
+  for (BodyBuffer* body : {&first, &second}) body->UsePool(pool);
+  const std::string large(100'000, 'x');
+  ASSERT_TRUE(first.Append(large).ok());
+  const char* const memory = first.Peek().data();
+  first.Clear();
+  ASSERT_TRUE(second.Append("small").ok());
+  EXPECT_NE(second.Peek().data(), memory);
+  ASSERT_TRUE(second.Append(large.substr(5)).ok());
+  EXPECT_EQ(second.Peek().data(), memory);
+  EXPECT_TRUE(ReadAll(second, 10'000) == "small" + large.substr(5));
+}
+
+TEST(BodyBuffer, MemoryThatIsKeptHasALimit) {
+  BodyMemoryPool pool;
+  std::vector<BodyBuffer> bodies(10);
+  for (BodyBuffer& body : bodies) {
+    body.UsePool(pool);
+    ASSERT_TRUE(body.Append(std::string(1000, 'x')).ok());
+  }
+  for (BodyBuffer& body : bodies) body.Clear();
+  int kept = 0;
+  while (pool.Take().capacity() >= 1000) ++kept;
+  EXPECT_EQ(kept, 4);
+}
+
 class BodySizeTest : public testing::TestWithParam<std::size_t> {};
 
 TEST_P(BodySizeTest, GivesBackWhatWasAppended) {
