@@ -23,7 +23,7 @@ class Output {
   enum class Progress { kDone, kMore, kBlocked, kFailed };
 
   static constexpr std::size_t kMemoryLimit = 64 * 1024;
-  static constexpr std::uint64_t kMostOfFile = 128 * 1024;
+  static constexpr std::uint64_t kMostOfFile = 1024 * 1024;
 
   // `file_limit`: of the temporary file, in bytes; 0: none.
   void Attach(int socket, std::uint64_t file_limit) {
