@@ -39,6 +39,12 @@ def median(name: str, unit: str, samples: list[float], gunicorn: list[float] = (
                   gunicorn=statistics.median(gunicorn) if gunicorn else None, **aims)
 
 
+def least_ratio(name: str, ours: list[float], theirs: list[float], **aims: float) -> Figure:
+    """Of the least of each, for differences of few per cent: what disturbs a machine only adds."""
+    return Figure(name, min(ours) / min(theirs), "ratio",
+                  samples=[one / other for one, other in zip(ours, theirs)], **aims)
+
+
 def cells(figures: list[Figure]) -> list[tuple[str, ...]]:
     """The rows of a table, its head first."""
     rows = [("figure", "value", "unit", "aim", "", "Gunicorn")]

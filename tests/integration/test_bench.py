@@ -162,14 +162,28 @@ def test_starts_aim_at_gunicorns_time_and_reloads_at_clients_who_do_not_notice()
     assert (lost.unit, lost.met) == ("requests", False)
 
 
-def test_what_reads_disturb_is_compared_within_a_repetition():
-    from parts.control import Samples, figures_of
-    samples = Samples(cost_ratios=[1.0, 1.06, 1.07], costs_us=[4], speed_ratios=[0.8], p99_ms=[1],
-                      p99_without_ms=[1], read_costs_us=[50], reads_per_s=[1000, 980, 980],
-                      reads_s=[0.001] * 98 + [0.02] * 2)
-    missed = [figure.name for figure in figures_of(samples, "read") if figure.met is False]
-    assert missed == ["read: CPU of the worker per request, to without", "read: reads answered",
-                      "read: p99 of the reads"]
+def test_few_per_cent_are_judged_by_the_least_of_each():
+    from figures import least_ratio
+    figure = least_ratio("ratio", [9.0, 5.2, 6.0], [5.0, 8.0, 7.0], at_most=1.05)
+    assert figure.value == pytest.approx(1.04) and figure.met
+    assert figure.samples == pytest.approx([1.8, 0.65, 6 / 7])
+
+
+def test_what_reads_disturb_is_compared_with_as_many_reads_of_another():
+    from parts.control import Loaded, Samples, figures_of
+
+    def loaded(cost_us: float, supervisor_s: float, reads_s: list[float]) -> Loaded:
+        return Loaded(per_s=100, p99_ms=1, cost_us=cost_us, supervisor_s=supervisor_s,
+                      reads_s=reads_s, reads_per_s=980)
+
+    samples = Samples(without=[loaded(4, 0.001, [])], elsewhere=[loaded(5, 0.001, [])],
+                      beside=[loaded(5.5, 0.011, [0.001] * 98 + [0.02] * 2)])
+    figures = {figure.name: figure for figure in figures_of(samples, "read")}
+    assert figures["read: CPU of the supervisor per read"].value == pytest.approx(100)
+    assert figures["read: CPU of the worker per request, to without"].value == 1.375
+    assert [name for name, figure in figures.items() if figure.met is False] == [
+        "read: CPU of the worker per request, to reads of another gunid", "read: reads answered",
+        "read: p99 of the reads"]
 
 
 def test_an_error_is_one_line():

@@ -8,7 +8,7 @@ from typing import Iterator
 import load
 import wrk
 from environment import BenchmarkError
-from figures import Figure, median
+from figures import Figure, least_ratio, median
 from gunid_process import GunidProcess
 from parts.part import CONNECTIONS, Bench
 from process_cost import cpu_seconds, pss_bytes
@@ -33,15 +33,15 @@ def measure(bench: Bench) -> list[Figure]:
             cpu_s = cpu_seconds(worker)
             time.sleep(plan.idle_s / 3)
             share = (cpu_seconds(worker) - cpu_s) / (plan.idle_s / 3) * 100
-            ratios, costs = costs_beside(bench, idle, free)
+            costs, without = costs_in_turns(bench, idle, free)
             for client in clients[::10]:
                 client.get()  # it is still there
     name = f"{plan.connections:,} idle connections"
     return [Figure(f"{name}: memory of the worker for each", each, "bytes", at_most=MOST_BYTES),
             Figure(f"{name}: CPU of the worker", share, "%", at_most=MOST_IDLE_PERCENT),
             median(f"{name}: CPU per request of hello", "us", costs),
-            median(f"{name}: CPU per request of hello, to without", "ratio", ratios,
-                   at_most=MOST_RATIO)]
+            least_ratio(f"{name}: CPU per request of hello, to without", costs, without,
+                        at_most=MOST_RATIO)]
 
 
 def serve(bench: Bench) -> GunidProcess:
@@ -71,15 +71,13 @@ def connections(port: int, count: int) -> Iterator[list[load.Client]]:
         yield clients
 
 
-def costs_beside(bench: Bench, idle: GunidProcess,
-                 free: GunidProcess) -> tuple[list[float], list[float]]:
-    """CPU time per request to that of the other server, and in microseconds; the two in turns."""
-    ratios, costs = [], []
+def costs_in_turns(bench: Bench, *servers: GunidProcess) -> list[list[float]]:
+    """CPU time per request of each, microseconds."""
+    costs: list[list[float]] = [[] for _ in servers]
     for _ in range(bench.plan.repetitions):
-        without = cost_us(free, bench.plan.wrk_s)
-        costs.append(cost_us(idle, bench.plan.wrk_s))
-        ratios.append(costs[-1] / without)
-    return ratios, costs
+        for server, found in zip(servers, costs):
+            found.append(cost_us(server, bench.plan.wrk_s))
+    return costs
 
 
 def cost_us(server: GunidProcess, seconds: int) -> float:

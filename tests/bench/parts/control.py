@@ -1,21 +1,24 @@
 """Whether reading the statistics, often, disturbs what is served meanwhile.
 
-What would disturb is the workers: their scoreboard is read, and they take no part in it. That a
-supervisor on the CPU of a worker takes time from it is seen in the requests per second, and is no
-disturbance of the worker; so the aim is the CPU time of the worker per request. The worker has the first
-CPU, and the supervisor once the same and once that of the load.
+The worker has the first CPU, and the supervisor once the same and once that of the load. A supervisor
+takes CPU time from whoever shares its CPU, as any process would: requests per second show that. It
+disturbs the worker if a request needs more CPU time of the worker than without. But a worker also needs
+more for each when it gets fewer at a time, because wrk has less of its CPU. So a second gunid, which
+serves nobody, is read as often, its supervisor on the same CPU: the difference between the two is what
+the reads do to the worker that is read.
 """
 
+import contextlib
 import os
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import load
 import wrk
 from environment import BenchmarkError
-from figures import Figure, median
+from figures import Figure, least_ratio, median
 from gunid_process import ControlConnection, GunidProcess
 from parts.part import CONNECTIONS, Bench
 from process_cost import cpu_seconds
@@ -71,41 +74,45 @@ class Reader:
             raise BenchmarkError(f"answered {response.status}")
 
 
-@dataclass
-class Samples:
-    """One of each per repetition, but for the times of the reads."""
+@dataclass(frozen=True)
+class Loaded:
+    """One repetition."""
 
-    cost_ratios: list[float] = field(default_factory=list)
-    costs_us: list[float] = field(default_factory=list)
-    speed_ratios: list[float] = field(default_factory=list)
-    p99_ms: list[float] = field(default_factory=list)
-    p99_without_ms: list[float] = field(default_factory=list)
-    read_costs_us: list[float] = field(default_factory=list)
-    reads_per_s: list[float] = field(default_factory=list)
-    reads_s: list[float] = field(default_factory=list)
+    per_s: float  # requests
+    p99_ms: float
+    cost_us: float  # of the worker, per request
+    supervisor_s: float  # CPU
+    reads_s: list[float]  # time of each read
+    reads_per_s: float
 
 
 @dataclass(frozen=True)
-class Loaded:
-    report: wrk.Report
-    worker_s: float
-    supervisor_s: float
-
-    @property
-    def cost_us(self) -> float:
-        return self.worker_s / self.report.requests * 1e6
+class Samples:
+    without: list[Loaded]
+    beside: list[Loaded]  # reads of the statistics
+    elsewhere: list[Loaded]  # as many reads of another gunid's
 
 
 def measure(bench: Bench) -> list[Figure]:
     figures = []
-    with GunidProcess(bench.programs, {bench.cpu}, "-k", "gthread", "application:app") as server:
-        server.wait_ready()
+    with serve(bench) as server, serve(bench) as other:
+        for one in (server, other):
+            one.wait_ready()
         bench.warm(server)
         for cpu, place in ((bench.cpu, "the worker's CPU"), (bench.load_cpu, "the load's CPU")):
             move(server.supervisor_pid, cpu)
-            figures += figures_of(in_turns(bench, server),
-                                  f"statistics read 1,000 times/s, supervisor on {place}")
+            move(other.supervisor_pid, cpu)
+            samples = Samples([], [], [])
+            for _ in range(bench.plan.repetitions):
+                samples.without.append(loaded(server, bench.plan.wrk_s))
+                samples.beside.append(loaded(server, bench.plan.wrk_s, read=server))
+                samples.elsewhere.append(loaded(server, bench.plan.wrk_s, read=other))
+            figures += figures_of(samples, f"statistics read 1,000 times/s, supervisor on {place}")
     return figures
+
+
+def serve(bench: Bench) -> GunidProcess:
+    return GunidProcess(bench.programs, {bench.cpu}, "-k", "gthread", "application:app")
 
 
 def move(pid: int, cpu: int) -> None:
@@ -113,41 +120,38 @@ def move(pid: int, cpu: int) -> None:
         os.sched_setaffinity(int(thread.name), {cpu})
 
 
-def in_turns(bench: Bench, server: GunidProcess) -> Samples:
-    samples = Samples()
+def loaded(server: GunidProcess, seconds: int, read: GunidProcess | None = None) -> Loaded:
     [worker] = server.worker_pids()
-    for _ in range(bench.plan.repetitions):
-        without = loaded(server, worker, bench.plan.wrk_s)
-        with Reader(server.control_socket) as reader:
-            beside = loaded(server, worker, bench.plan.wrk_s)
-        samples.cost_ratios.append(beside.cost_us / without.cost_us)
-        samples.costs_us.append(beside.cost_us)
-        samples.speed_ratios.append(beside.report.per_second / without.report.per_second)
-        samples.p99_ms.append(beside.report.p99_ms)
-        samples.p99_without_ms.append(without.report.p99_ms)
-        samples.read_costs_us.append((beside.supervisor_s - without.supervisor_s)
-                                     / len(reader.times) * 1e6)
-        samples.reads_per_s.append(len(reader.times) / reader.seconds)
-        samples.reads_s += reader.times
-    return samples
-
-
-def loaded(server: GunidProcess, worker: int, seconds: int) -> Loaded:
-    worker_s, supervisor_s = cpu_seconds(worker), cpu_seconds(server.supervisor_pid)
-    report = wrk.run(server.url(), seconds, CONNECTIONS)
-    return Loaded(report, cpu_seconds(worker) - worker_s,
-                  cpu_seconds(server.supervisor_pid) - supervisor_s)
+    with contextlib.ExitStack() as stack:
+        reader = stack.enter_context(Reader(read.control_socket)) if read else None
+        worker_s, supervisor_s = cpu_seconds(worker), cpu_seconds(server.supervisor_pid)
+        report = wrk.run(server.url(), seconds, CONNECTIONS)
+        worker_s = cpu_seconds(worker) - worker_s
+        supervisor_s = cpu_seconds(server.supervisor_pid) - supervisor_s
+    return Loaded(report.per_second, report.p99_ms, worker_s / report.requests * 1e6, supervisor_s,
+                  reader.times if reader else [], len(reader.times) / reader.seconds if reader else 0)
 
 
 def figures_of(samples: Samples, name: str) -> list[Figure]:
+    def costs(repetitions: list[Loaded]) -> list[float]:
+        return [one.cost_us for one in repetitions]
+
+    beside, without = samples.beside, samples.without
+    reads_s = [read_s for one in beside for read_s in one.reads_s]
     return [
-        median(f"{name}: CPU of the worker per request, to without", "ratio", samples.cost_ratios,
-               at_most=MOST_RATIO),
-        median(f"{name}: CPU of the worker per request", "us", samples.costs_us),
-        median(f"{name}: requests/s, to without", "ratio", samples.speed_ratios),
-        median(f"{name}: p99 of hello", "ms", samples.p99_ms),
-        median(f"{name}: p99 of hello without", "ms", samples.p99_without_ms),
-        median(f"{name}: CPU of the supervisor per read", "us", samples.read_costs_us),
-        median(f"{name}: reads answered", "1/s", samples.reads_per_s, at_least=LEAST_PER_SECOND),
-        Figure(f"{name}: p99 of the reads", load.percentile(samples.reads_s, 0.99) * 1e3, "ms",
+        least_ratio(f"{name}: CPU of the worker per request, to without", costs(beside),
+                    costs(without)),
+        least_ratio(f"{name}: CPU of the worker per request, to reads of another gunid",
+                    costs(beside), costs(samples.elsewhere), at_most=MOST_RATIO),
+        median(f"{name}: CPU of the worker per request", "us", costs(beside)),
+        median(f"{name}: requests/s, to without", "ratio",
+               [one.per_s / other.per_s for one, other in zip(beside, without)]),
+        median(f"{name}: p99 of hello", "ms", [one.p99_ms for one in beside]),
+        median(f"{name}: p99 of hello without", "ms", [one.p99_ms for one in without]),
+        median(f"{name}: CPU of the supervisor per read", "us",
+               [(one.supervisor_s - other.supervisor_s) / len(one.reads_s) * 1e6
+                for one, other in zip(beside, without)]),
+        median(f"{name}: reads answered", "1/s", [one.reads_per_s for one in beside],
+               at_least=LEAST_PER_SECOND),
+        Figure(f"{name}: p99 of the reads", load.percentile(reads_s, 0.99) * 1e3, "ms",
                at_most=MOST_READ_MS)]

@@ -13,8 +13,8 @@ CONNECTIONS = 32  # of a load
 
 @dataclass(frozen=True)
 class Plan:
-    repetitions: int = 5  # of what is compared
-    wrk_s: int = 3
+    repetitions: int = 8  # of what is compared
+    wrk_s: int = 2
     warm_s: int = 1
     modes: tuple[tuple[str, ...], ...] = ((), ("--preload",))
     import_s: float = 1.5  # of the application
@@ -31,7 +31,7 @@ class Plan:
 
 
 FULL = Plan()
-QUICK = Plan(repetitions=2, wrk_s=1, imports=1, idle_s=5, blocked_s=2, crowds=1)
+QUICK = Plan(repetitions=3, wrk_s=1, imports=1, idle_s=5, blocked_s=2, crowds=1)
 
 
 @dataclass(frozen=True)
