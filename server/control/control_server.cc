@@ -89,14 +89,19 @@ void ControlServer::EndThreads(bool for_good) {
 
 void ControlServer::ServeConnections() {
   ControlSession session(*shared_);
+  while (UniqueFd connection = AcceptConnection()) session.Serve(std::move(connection));
+}
+
+// One thread waits and the others for it: a connection wakes one. Empty: the threads are to end.
+UniqueFd ControlServer::AcceptConnection() {
+  const std::lock_guard lock(accepting_);
   pollfd fds[] = {{socket_->fd(), POLLIN, 0}, {shared_->stop.get(), POLLIN, 0}};
   for (;;) {
     poll(fds, 2, -1);
-    if (fds[1].revents != 0) return;
+    if (fds[1].revents != 0) return {};
     UniqueFd connection(accept4(socket_->fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (connection) {
-      session.Serve(std::move(connection));
-    } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+    if (connection) return connection;
+    if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
       poll(&fds[1], 1, kAcceptPauseMs);
     }
   }

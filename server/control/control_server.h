@@ -4,11 +4,13 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "supervisor/command.h"
 
 namespace gunid {
@@ -44,12 +46,14 @@ class ControlServer {
   Status StartThreads();
   void EndThreads(bool for_good);
   void ServeConnections();
+  UniqueFd AcceptConnection();
 
   CommandSink& sink_;
   std::string path_;
   std::unique_ptr<ControlSocket> socket_;
   std::unique_ptr<ControlShared> shared_;
   std::vector<std::thread> threads_;
+  std::mutex accepting_;
 };
 
 }  // namespace gunid

@@ -12,10 +12,6 @@ namespace {
 constexpr std::uint64_t kFramingAllowance = 16'384;
 constexpr std::uint64_t kFramingPerDataByte = 16;
 
-bool IsBlank(char c) {
-  return c == ' ' || c == '\t';
-}
-
 // qdtext, or what may follow a backslash (RFC 9110 section 5.6.4).
 bool IsQuotable(char c) {
   const auto byte = static_cast<unsigned char>(c);

@@ -7,10 +7,6 @@
 namespace gunid {
 namespace {
 
-bool IsBlank(char c) {
-  return c == ' ' || c == '\t';
-}
-
 // The CRLF that ends in `lf` and all whitespace next to it become spaces.
 void BlankLineEnd(std::span<char> lines, std::size_t lf) {
   lines[lf - 1] = lines[lf] = ' ';
@@ -30,12 +26,6 @@ void CloseUpName(std::span<char> line) {
 }
 
 }  // namespace
-
-std::string_view TrimWhitespace(std::string_view text) {
-  while (!text.empty() && IsBlank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && IsBlank(text.back())) text.remove_suffix(1);
-  return text;
-}
 
 bool ListContains(std::string_view list, std::string_view item) {
   while (true) {

@@ -35,7 +35,15 @@ inline bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
   return true;
 }
 
-std::string_view TrimWhitespace(std::string_view text);         // spaces and tabs at both ends
+inline bool IsBlank(char c) {
+  return c == ' ' || c == '\t';
+}
+
+inline std::string_view TrimWhitespace(std::string_view text) {  // blanks at both ends
+  while (!text.empty() && IsBlank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && IsBlank(text.back())) text.remove_suffix(1);
+  return text;
+}
 
 // Whether a comma-separated list has that item (case-insensitive).
 bool ListContains(std::string_view list, std::string_view item);

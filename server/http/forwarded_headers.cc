@@ -1,6 +1,8 @@
 #include "http/forwarded_headers.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 
 #include "http/field_syntax.h"
 
@@ -11,8 +13,27 @@ using ParseError = RequestParser::ParseError;
 
 constexpr std::string_view kScriptName = "SCRIPT_NAME";
 
+// Nearly all names have none: eight bytes at a time.
 bool HasUnderscore(const HeaderField& field) {
-  return field.name.find('_') != std::string_view::npos;
+  constexpr std::uint64_t kEach = 0x0101010101010101;
+  const std::string_view name = field.name;
+  const auto has = [&name](std::size_t at) {
+    std::uint64_t word;
+    std::memcpy(&word, name.data() + at, sizeof word);
+    word ^= kEach * '_';
+    return ((word - kEach) & ~word & (kEach << 7)) != 0;  // whether a byte is zero
+  };
+  constexpr std::size_t kWord = sizeof(std::uint64_t);
+  if (name.size() < kWord) return std::ranges::find(name, '_') != name.end();
+  for (std::size_t at = 0; at + kWord < name.size(); at += kWord) {
+    if (has(at)) return true;
+  }
+  return has(name.size() - kWord);
+}
+
+// Longer names share one.
+std::uint64_t BitOf(std::size_t length) {
+  return std::uint64_t{1} << std::min<std::size_t>(length, 63);
 }
 
 bool MayForward(const ForwardingRules& rules, std::string_view name) {
@@ -29,9 +50,18 @@ std::optional<bool> SaysSecure(const ForwardingRules& rules, const HeaderField& 
   return std::nullopt;
 }
 
+// A bit for each length that a name of a scheme header has.
+std::uint64_t SchemeLengths(const ForwardingRules& rules) {
+  std::uint64_t lengths = 0;
+  for (const auto& [name, value] : rules.secure_scheme_headers) lengths |= BitOf(name.size());
+  return lengths;
+}
+
 std::optional<ParseError> ReadScheme(const ForwardingRules& rules, RequestHead& head) {
+  const std::uint64_t lengths = SchemeLengths(rules);
   std::optional<bool> secure;
   for (const HeaderField& field : head.headers) {
+    if ((lengths & BitOf(field.name.size())) == 0) continue;
     const std::optional<bool> says = SaysSecure(rules, field);
     if (says && secure && *says != *secure) return ParseError{400, "Contradictory scheme headers"};
     if (says) secure = says;
@@ -41,9 +71,8 @@ std::optional<ParseError> ReadScheme(const ForwardingRules& rules, RequestHead& 
 }
 
 std::optional<ParseError> ReadScriptName(const ForwardingRules& rules, RequestHead& head) {
-  if (!MayForward(rules, kScriptName)) return std::nullopt;
   for (const HeaderField& field : head.headers) {
-    if (!EqualsIgnoreCase(field.name, kScriptName)) continue;
+    if (!EqualsIgnoreCase(field.name, kScriptName) || !MayForward(rules, kScriptName)) continue;
     if (head.script_name) return ParseError{400, "Repeated SCRIPT_NAME header"};
     head.script_name = field.value;
   }
