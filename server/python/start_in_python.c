@@ -59,11 +59,9 @@ static size_t Length(const char* text) {
   return length;
 }
 
-static void Fail(long error) {
-  static const char kMessage[] =
-      "gunid-worker: cannot run " GUNID_PYTHON_PROGRAM ", the Python that gunid was built for\n";
-  SystemCall(SYS_write, (void*)2, kMessage, (void*)(sizeof kMessage - 1));
-  SystemCall(SYS_exit_group, (void*)(error == 0 ? 1L : 126L), NULL, NULL);
+static void Fail(const char* message) {
+  SystemCall(SYS_write, (void*)2L, message, (void*)Length(message));
+  SystemCall(SYS_exit_group, (void*)126L, NULL, NULL);
 }
 
 // `stack` as in the System V ABI: argc, argv, NULL, environment, NULL. Does not return.
@@ -76,7 +74,7 @@ __attribute__((used, visibility("hidden"))) void StartInPython(long* stack) {
     if (StartsWith(environment[count], PRELOAD)) preloaded = environment[count] + sizeof PRELOAD - 1;
   }
   const long fd = SystemCall(SYS_open, "/proc/self/exe", (void*)0L /* O_RDONLY */, NULL);
-  if (fd < 0) Fail(fd);
+  if (fd < 0) Fail("gunid-worker: cannot open /proc/self/exe\n");
 
   enum { kLongestNumber = 20 };
   char* const assignment =
@@ -96,7 +94,8 @@ __attribute__((used, visibility("hidden"))) void StartInPython(long* stack) {
     if (!StartsWith(environment[i], PRELOAD)) changed[kept++] = environment[i];
   }
   changed[kept] = NULL;
-  Fail(SystemCall(SYS_execve, GUNID_PYTHON_PROGRAM, argv, changed));
+  SystemCall(SYS_execve, GUNID_PYTHON_PROGRAM, argv, changed);
+  Fail("gunid-worker: cannot run " GUNID_PYTHON_PROGRAM ", the Python that gunid was built for\n");
 }
 
 // Undoes what StartInPython did: the application's own processes are none of this.

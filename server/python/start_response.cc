@@ -361,8 +361,14 @@ void ResponseCallables::Detach() {
 }
 
 bool ResponseCallables::are_unshared() const {
-  return Py_REFCNT(start_response_.get()) == 3 && Py_REFCNT(write_.get()) == 1 &&
-         Py_REFCNT(early_hints_.get()) == 1;
+  // A weak reference would lead to it as well.
+  const auto is_unshared = [](const PyRef& function) {
+    return Py_REFCNT(function.get()) == 1 &&
+           reinterpret_cast<PyCFunctionObject*>(function.get())->m_weakreflist == nullptr;
+  };
+  constexpr int kOwnReferences = 3;  // the functions' are two of them
+  return Py_REFCNT(start_response_.get()) == kOwnReferences && is_unshared(write_) &&
+         is_unshared(early_hints_);
 }
 
 }  // namespace gunid

@@ -23,7 +23,7 @@ def draw(rows, path: Path) -> None:
         if dots:
             axes.scatter(*zip(*dots), label=server, color=COLOURS.get(server), s=42, zorder=3)
     axes.set_xscale("log")
-    ticks = [0.5, 1, 2, 5, 10, 20, 50]
+    ticks = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_yticks(range(len(workloads)), workloads)

@@ -253,5 +253,87 @@ TEST(WsgiCall, DropsEverythingOfARequest) {
   EXPECT_EQ("[None]", snippet.Eval("[r() for r in refs]"));
 }
 
+// Requests one after the other, each with code of its own.
+std::string Numbered(const std::string& body) {
+  std::string source = "import weakref\nkept = []\nseen = []\ndef app(e, s):\n  ";
+  for (const char c : body) source += c == '\n' ? std::string("\n  ") : std::string(1, c);
+  return source + "\n  return [b'ok']\n";
+}
+
+TEST(WsgiCall, CallablesAndInputAreUsedAgainIfNobodyHasKeptThem) {
+  Snippet snippet(Numbered("w = s('200 OK', [])\n"
+                           "seen.append((id(s), id(w), id(e['wsgi.input']), id(e['wsgi.early_hints'])))\n"
+                           "seen.append(e['wsgi.input'].read())"));
+  WsgiServer server(snippet);
+  for (const char* body : {"one", "two", "six"}) {
+    const std::string response = server.Serve(
+        std::string("POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 3\r\n\r\n") + body);
+    EXPECT_EQ("ok", BodyOf(response));
+  }
+  EXPECT_EQ("[b'one', b'two', b'six']", snippet.Eval("seen[1::2]"));
+  EXPECT_EQ("1", snippet.Eval("len(set(seen[::2]))"));
+}
+
+TEST(WsgiCall, WhatAnApplicationHasKeptNeverActsOnAnotherRequest) {
+  const char* const kinds[] = {
+      "s('200 OK', [])\nkept.append(s)",
+      "kept.append(s('200 OK', []))",
+      "s('200 OK', [])\nkept.append(e['wsgi.early_hints'])",
+      "s('200 OK', [])\nkept.append(e['wsgi.input'].read)",
+      "s('200 OK', [])\nkept.append(e)",
+      "w = s('200 OK', [])\nkept.append(weakref.ref(w))",
+      "s('200 OK', [])\nkept.append(weakref.ref(e['wsgi.early_hints']))",
+  };
+  for (const char* kind : kinds) {
+    SCOPED_TRACE(kind);
+    // What one request has kept is used while the next is served.
+    Snippet snippet(Numbered(std::string("for old in kept:\n"
+                                         "  if isinstance(old, dict): old = old['wsgi.early_hints']\n"
+                                         "  if isinstance(old, weakref.ref): old = old() or (lambda *a: 1 / 0)\n"
+                                         "  for arguments in [(), (b'stolen',), ([],), ('500 Stolen', [])]:\n"
+                                         "    try:\n"
+                                         "      old(*arguments)\n"
+                                         "      seen.append(arguments)\n"
+                                         "    except (RuntimeError, ValueError, TypeError, ZeroDivisionError): pass\n") +
+                             kind));
+    WsgiServer server(snippet);
+    for (int i = 0; i < 3; ++i) {
+      const std::string response = server.Get();
+      EXPECT_EQ("200 OK", StatusOf(response));
+      EXPECT_EQ("ok", BodyOf(response));
+    }
+    EXPECT_EQ("[]", snippet.Eval("seen"));
+    EXPECT_EQ("3", snippet.Eval("len(kept)"));
+  }
+}
+
+TEST(WsgiCall, HeadersThatComeAfterTheirRequestIsOverAreRefused) {
+  // The list of headers is made by code that ends the request's life before it yields.
+  Snippet snippet(
+      "import threading\n"
+      "errors = []\n"
+      "over = threading.Event()\n"
+      "def late():\n"
+      "  over.wait(10)\n"
+      "  yield ('X-Late', '1')\n"
+      "def start(s):\n"
+      "  try: s('200 Late', late())\n"
+      "  except RuntimeError as error: errors.append(str(error))\n"
+      "def app(e, s):\n"
+      "  if e['PATH_INFO'] == '/late':\n"
+      "    app.thread = threading.Thread(target=start, args=(s,)); app.thread.start()\n"
+      "  else:\n"
+      "    over.set(); app.thread.join()\n"
+      "  s('200 OK', [])\n"
+      "  return [b'ok']\n");
+  WsgiServer server(snippet);
+  for (const char* target : {"/late", "/"}) {
+    const std::string response = server.Get(target);
+    EXPECT_EQ("200 OK", StatusOf(response));
+    EXPECT_EQ("", HeaderOf(response, "X-Late"));
+  }
+  EXPECT_EQ("['start_response was used after its request was over']", snippet.Eval("errors"));
+}
+
 }  // namespace
 }  // namespace gunid
