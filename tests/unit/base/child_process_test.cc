@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/unique_fd.h"
+#include "support/pipe.h"
 
 namespace gunid {
 namespace {
@@ -27,18 +27,6 @@ std::string ReadAll(int fd) {
     text.append(buffer, static_cast<std::size_t>(got));
   return text;
 }
-
-struct Pipe {
-  Pipe() {
-    int fds[2];
-    if (pipe2(fds, O_CLOEXEC) == 0) {
-      reader.Reset(fds[0]);
-      writer.Reset(fds[1]);
-    }
-  }
-  UniqueFd reader;
-  UniqueFd writer;
-};
 
 // Runs `child` with a pipe at descriptor 1 and returns what it wrote.
 std::string Output(ChildProcess child) {

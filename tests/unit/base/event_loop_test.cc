@@ -10,25 +10,17 @@
 #include <string>
 #include <thread>
 
+#include "support/pipe.h"
+
 namespace gunid {
 namespace {
 
 using std::chrono::milliseconds;
 using testing::ElementsAre;
 
-struct Pipe {
-  Pipe() {
-    int fds[2];
-    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) == 0) {
-      reader.Reset(fds[0]);
-      writer.Reset(fds[1]);
-    }
-  }
-  void Fill() const { ASSERT_EQ(write(writer.get(), "x", 1), 1); }
-
-  UniqueFd reader;
-  UniqueFd writer;
-};
+void Fill(const Pipe& pipe) {
+  ASSERT_EQ(write(pipe.writer.get(), "x", 1), 1);
+}
 
 class Recorder : public EventHandler {
  public:
@@ -58,7 +50,7 @@ TEST_F(EventLoopTest, CallsTheHandlerOfAReadyDescriptor) {
   Recorder never([&](std::uint32_t) { seen_.emplace_back("never"); });
   ASSERT_TRUE(loop_.Add(ready.reader.get(), EPOLLIN, &handler));
   ASSERT_TRUE(loop_.Add(quiet.reader.get(), EPOLLIN, &never));
-  ready.Fill();
+  Fill(ready);
   loop_.RunOnce();
   EXPECT_EQ(events, EPOLLIN);
   EXPECT_TRUE(seen_.empty());
@@ -91,7 +83,7 @@ TEST_F(EventLoopTest, HandlerMayRemoveItself) {
     loop_.Remove(pipe.reader.get(), handler.get());
   });
   ASSERT_TRUE(loop_.Add(pipe.reader.get(), EPOLLIN, handler.get()));
-  pipe.Fill();
+  Fill(pipe);
   loop_.RunOnce(milliseconds(0));
   loop_.RunOnce(milliseconds(0));
   EXPECT_EQ(calls, 1);
@@ -110,7 +102,7 @@ TEST_F(EventLoopTest, HandlerMayDestroyAnotherThatIsReadyToo) {
       handlers[other].reset();
     });
     ASSERT_TRUE(loop_.Add(pipes[i].reader.get(), EPOLLIN, handlers[i].get()));
-    pipes[i].Fill();
+    Fill(pipes[i]);
   }
   loop_.RunOnce(milliseconds(0));
   EXPECT_EQ(calls, 1);

@@ -8,19 +8,14 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 
+#include "support/file_contents.h"
 #include "support/temporary_directory.h"
 
 namespace gunid {
 namespace {
 
 using testing::HasSubstr;
-
-std::string Contents(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 void Write(const LogFile& log, std::string_view text) {
   ASSERT_EQ(write(log.fd(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
@@ -45,7 +40,7 @@ TEST_F(LogFileTest, AppendsToWhatIsThere) {
   Write(log_, "one\n");
   Write(other, "two\n");
   Write(log_, "three\n");
-  EXPECT_EQ(Contents(path_), "before\none\ntwo\nthree\n");
+  EXPECT_EQ(FileContents(path_), "before\none\ntwo\nthree\n");
 }
 
 TEST_F(LogFileTest, KeepsItsDescriptorAndGivesItToNoOtherProgram) {
@@ -65,8 +60,8 @@ TEST_F(LogFileTest, ReopensWhatWasRotatedAway) {
   Write(log_, "old\n");
   ASSERT_TRUE(log_.Reopen());
   Write(log_, "new\n");
-  EXPECT_EQ(Contents(path_ + ".1"), "old\n");
-  EXPECT_EQ(Contents(path_), "new\n");
+  EXPECT_EQ(FileContents(path_ + ".1"), "old\n");
+  EXPECT_EQ(FileContents(path_), "new\n");
 }
 
 TEST_F(LogFileTest, StaysWhereItWasWhenAnotherCannotBeOpened) {

@@ -7,9 +7,8 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
+#include "support/file_contents.h"
 #include "support/temporary_directory.h"
 
 namespace gunid {
@@ -18,11 +17,6 @@ namespace {
 using testing::HasSubstr;
 using testing::MatchesRegex;
 using testing::Not;
-
-std::string Contents(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 class LogTest : public testing::Test {
  protected:
@@ -38,8 +32,8 @@ TEST_F(LogTest, WritesGunicornsLines) {
   spdlog::warn("careful");
   const std::string time = "\\[....-..-.. ..:..:.. .[0-9]+:?[0-9]+\\] ";
   const std::string pid = "\\[" + std::to_string(getpid()) + "\\] ";
-  EXPECT_THAT(Contents(path_), MatchesRegex(time + pid + "\\[INFO\\] hello 1\n" + time + pid +
-                                            "\\[WARNING\\] careful\n"));
+  EXPECT_THAT(FileContents(path_), MatchesRegex(time + pid + "\\[INFO\\] hello 1\n" + time + pid +
+                                                "\\[WARNING\\] careful\n"));
 }
 
 TEST_F(LogTest, LeavesOutWhatIsBelowTheLevel) {
@@ -53,7 +47,8 @@ TEST_F(LogTest, LeavesOutWhatIsBelowTheLevel) {
     bool reached = false;
     for (const std::string at : {"debug", "info", "warning", "error", "critical"}) {
       reached = reached || at == level;
-      EXPECT_EQ(Contents(directory_.File(level)).find("[" + at + "]") != std::string::npos, reached)
+      EXPECT_EQ(FileContents(directory_.File(level)).find("[" + at + "]") != std::string::npos,
+                reached)
           << at << " at level " << level;
     }
   }
@@ -68,9 +63,9 @@ TEST_F(LogTest, ReopensAFileThatWasRotated) {
   ASSERT_TRUE(ReopenLog());
   spdlog::info("after");
   EXPECT_EQ(LogFd(), fd);
-  EXPECT_THAT(Contents(path_ + ".1"), HasSubstr("still the old file"));
-  EXPECT_THAT(Contents(path_), HasSubstr("after"));
-  EXPECT_THAT(Contents(path_), Not(HasSubstr("before")));
+  EXPECT_THAT(FileContents(path_ + ".1"), HasSubstr("still the old file"));
+  EXPECT_THAT(FileContents(path_), HasSubstr("after"));
+  EXPECT_THAT(FileContents(path_), Not(HasSubstr("before")));
 }
 
 TEST_F(LogTest, AnotherFileKeepsTheDescriptor) {
@@ -80,8 +75,8 @@ TEST_F(LogTest, AnotherFileKeepsTheDescriptor) {
   EXPECT_EQ(LogFd(), fd);
   EXPECT_TRUE(fcntl(fd, F_GETFD) & FD_CLOEXEC);
   spdlog::info("there");
-  EXPECT_EQ(Contents(path_), "");
-  EXPECT_THAT(Contents(path_ + ".other"), HasSubstr("there"));
+  EXPECT_EQ(FileContents(path_), "");
+  EXPECT_THAT(FileContents(path_ + ".other"), HasSubstr("there"));
 }
 
 TEST_F(LogTest, StaysAsItWasWhenAFileCannotBeOpened) {
@@ -91,7 +86,7 @@ TEST_F(LogTest, StaysAsItWasWhenAFileCannotBeOpened) {
   EXPECT_THAT(failed.error().message, HasSubstr("cannot open log file"));
   EXPECT_THAT(failed.error().message, HasSubstr("No such file or directory"));
   spdlog::info("goes on");
-  EXPECT_THAT(Contents(path_), HasSubstr("goes on"));
+  EXPECT_THAT(FileContents(path_), HasSubstr("goes on"));
 }
 
 TEST_F(LogTest, FailedReopenKeepsTheOldFile) {
@@ -100,7 +95,7 @@ TEST_F(LogTest, FailedReopenKeepsTheOldFile) {
   std::filesystem::rename(directory_.File("logs"), directory_.File("moved"));
   EXPECT_FALSE(ReopenLog());
   spdlog::info("not lost");
-  EXPECT_THAT(Contents(directory_.File("moved/error.log")), HasSubstr("not lost"));
+  EXPECT_THAT(FileContents(directory_.File("moved/error.log")), HasSubstr("not lost"));
 }
 
 TEST_F(LogTest, GoesBackToStandardError) {
@@ -112,7 +107,7 @@ TEST_F(LogTest, GoesBackToStandardError) {
   EXPECT_TRUE(ReopenLog());
   spdlog::info("to the terminal");
   EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("[INFO] to the terminal\n"));
-  EXPECT_EQ(Contents(path_), "");
+  EXPECT_EQ(FileContents(path_), "");
 }
 
 }  // namespace

@@ -14,10 +14,10 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 
 #include "base/log.h"
 #include "engine/engine_fixture.h"
+#include "support/file_contents.h"
 #include "support/scoped_environment.h"
 #include "support/temporary_directory.h"
 
@@ -34,11 +34,6 @@ constexpr std::string_view kDefault =
     R"(%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s")";
 
 const std::string kAgent(99, 'a');
-
-std::string Contents(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 int CountLines(const std::string& text) {
   return static_cast<int>(std::count(text.begin(), text.end(), '\n'));
@@ -58,7 +53,7 @@ class AccessLogTest : public testing::Test {
     AccessLog log = Open(format, path_);
     log.Add(entry);
     log.Flush();
-    std::string line = Contents(path_);
+    std::string line = FileContents(path_);
     EXPECT_THAT(line, EndsWith("\n"));
     line.pop_back();
     return line;
@@ -195,10 +190,10 @@ TEST_F(AccessLogTest, CollectsLinesUntilTheyAreFlushed) {
   AccessLog log = Open("%(s)s", path_);
   log.Add(entry_);
   log.Add(entry_);
-  EXPECT_EQ(Contents(path_), "");
+  EXPECT_EQ(FileContents(path_), "");
   log.Flush();
   log.Flush();
-  EXPECT_EQ(Contents(path_), "207\n207\n");
+  EXPECT_EQ(FileContents(path_), "207\n207\n");
 }
 
 TEST_F(AccessLogTest, WritesWholeLinesBeforeThereAreMoreThanAPipeTakes) {
@@ -214,7 +209,7 @@ TEST_F(AccessLogTest, WritesWholeLinesBeforeThereAreMoreThanAPipeTakes) {
     written = now;
   }
   log.Flush();
-  EXPECT_EQ(CountLines(Contents(path_)), 100);
+  EXPECT_EQ(CountLines(FileContents(path_)), 100);
 }
 
 TEST_F(AccessLogTest, ALineThatIsLongerThanAPipeTakesIsCutThere) {
@@ -245,8 +240,8 @@ TEST_F(AccessLogTest, ReopenWritesWhatCameBeforeToTheOldFile) {
   ASSERT_TRUE(log.Reopen());
   log.Add(entry_);
   log.Flush();
-  EXPECT_EQ(Contents(path_ + ".1"), "207\n");
-  EXPECT_EQ(Contents(path_), "207\n");
+  EXPECT_EQ(FileContents(path_ + ".1"), "207\n");
+  EXPECT_EQ(FileContents(path_), "207\n");
 }
 
 class UnwritableAccessLogTest : public AccessLogTest {
@@ -263,8 +258,8 @@ TEST_F(UnwritableAccessLogTest, AFullDiskIsToldOnce) {
     log.Add(entry_);
     log.Flush();
   }
-  EXPECT_EQ(CountLines(Contents(errors_)), 1);
-  EXPECT_THAT(Contents(errors_), HasSubstr("No space left on device"));
+  EXPECT_EQ(CountLines(FileContents(errors_)), 1);
+  EXPECT_THAT(FileContents(errors_), HasSubstr("No space left on device"));
 }
 
 TEST_F(UnwritableAccessLogTest, AFullPipeLosesLinesAndSaysHowMany) {
@@ -284,14 +279,14 @@ TEST_F(UnwritableAccessLogTest, AFullPipeLosesLinesAndSaysHowMany) {
   full.Flush();
   full.Add(entry_);
   full.Flush();
-  EXPECT_EQ(CountLines(Contents(errors_)), 1) << Contents(errors_);
+  EXPECT_EQ(CountLines(FileContents(errors_)), 1) << FileContents(errors_);
 
   char drained[PIPE_BUF];
   while (read(reader.get(), drained, sizeof drained) > 0) {
   }
   full.Add(entry_);
   full.Flush();
-  EXPECT_THAT(Contents(errors_), HasSubstr("can be written again; 3 lines are lost"));
+  EXPECT_THAT(FileContents(errors_), HasSubstr("can be written again; 3 lines are lost"));
   EXPECT_EQ(read(reader.get(), drained, sizeof drained), 4);
 }
 
@@ -309,8 +304,8 @@ TEST_F(UnwritableAccessLogTest, ATornLineIsEndedBeforeTheNext) {
   log.Add(entry_);
   log.Flush();
   std::signal(SIGXFSZ, handler);
-  EXPECT_EQ(Contents(path_), "207\n20\n207\n");
-  EXPECT_THAT(Contents(errors_), HasSubstr("1 lines are lost"));
+  EXPECT_EQ(FileContents(path_), "207\n20\n207\n");
+  EXPECT_THAT(FileContents(errors_), HasSubstr("1 lines are lost"));
 }
 
 // What the engine writes.
@@ -395,7 +390,7 @@ TEST_F(AccessLogOfEngineTest, AnAbandonedRequestIsLoggedOnceAndAtOnce) {
   gate.Open();
   Drain();
   Join();
-  EXPECT_EQ(CountLines(Contents(path_)), 1);
+  EXPECT_EQ(CountLines(FileContents(path_)), 1);
 }
 
 TEST_F(AccessLogOfEngineTest, LinesDoNotWaitForALongCall) {
@@ -422,7 +417,7 @@ TEST_F(AccessLogOfEngineTest, TheEndWritesWhatIsLeft) {
   Client client(port_);
   client.Send(Get("/last"));
   Join();
-  EXPECT_THAT(Contents(path_), StartsWith("GET /last"));
+  EXPECT_THAT(FileContents(path_), StartsWith("GET /last"));
 }
 
 TEST_F(AccessLogOfEngineTest, ACheckOfHealthIsNotLogged) {

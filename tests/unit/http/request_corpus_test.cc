@@ -6,9 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -20,6 +18,7 @@
 #include "http/forwarded_headers.h"
 #include "http/proxy_header.h"
 #include "http/request_target.h"
+#include "support/file_contents.h"
 #include "support/parser_feed.h"
 
 namespace gunid {
@@ -46,7 +45,7 @@ struct ConnectionRules {
   bool may_send_proxy_header = true;
 };
 
-struct Case {
+struct CorpusCase {
   std::string name;
   std::string input;
   json expected;
@@ -114,11 +113,6 @@ ConnectionRules RulesOf(const json& settings) {
 
 // Loading
 
-std::string ReadFile(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 std::vector<fs::path> FilesOf(const std::string& kind, const std::string& extension) {
   std::vector<fs::path> files;
   for (const auto& entry : fs::recursive_directory_iterator(fs::path(GUNID_REQUESTS) / kind)) {
@@ -128,17 +122,17 @@ std::vector<fs::path> FilesOf(const std::string& kind, const std::string& extens
   return files;
 }
 
-Case LoadCase(fs::path file) {
-  Case loaded;
+CorpusCase LoadCase(fs::path file) {
+  CorpusCase loaded;
   loaded.name = fs::relative(file, GUNID_REQUESTS).replace_extension().string();
-  loaded.input = ReadFile(file);
-  loaded.expected = json::parse(ReadFile(file.replace_extension(".json")));
+  loaded.input = FileContents(file);
+  loaded.expected = json::parse(FileContents(file.replace_extension(".json")));
   loaded.rules = RulesOf(loaded.expected.value("settings", json::object()));
   return loaded;
 }
 
-std::vector<Case> LoadCases(const std::string& kind) {
-  std::vector<Case> cases;
+std::vector<CorpusCase> LoadCases(const std::string& kind) {
+  std::vector<CorpusCase> cases;
   for (const fs::path& file : FilesOf(kind, ".http")) cases.push_back(LoadCase(file));
   return cases;
 }
@@ -312,7 +306,7 @@ std::vector<Cuts> TwoPieces(std::size_t size) {
   return all;
 }
 
-void ExpectSameInPieces(const Case& played, const json& whole) {
+void ExpectSameInPieces(const CorpusCase& played, const json& whole) {
   const std::size_t size = played.input.size();
   std::vector<Cuts> deliveries = TwoPieces(size);
   deliveries.push_back(ByteByByte(size));
@@ -327,12 +321,12 @@ void ExpectSameInPieces(const Case& played, const json& whole) {
   }
 }
 
-json PlayWhole(const Case& played) {
+json PlayWhole(const CorpusCase& played) {
   return Connection(played.rules).Run(played.input, {played.input.size()});
 }
 
 TEST(RequestCorpus, AcceptsValidRequests) {
-  for (const Case& played : LoadCases("valid")) {
+  for (const CorpusCase& played : LoadCases("valid")) {
     const json outcome = PlayWhole(played);
     EXPECT_EQ(outcome, FullExpectation(played.expected, outcome)) << played.name;
     ExpectSameInPieces(played, outcome);
@@ -342,7 +336,7 @@ TEST(RequestCorpus, AcceptsValidRequests) {
 // 500: the request is sound, but the application cannot be called with it (SCRIPT_NAME). That is
 // found when its environ is built.
 TEST(RequestCorpus, RefusesInvalidRequests) {
-  for (const Case& played : LoadCases("invalid")) {
+  for (const CorpusCase& played : LoadCases("invalid")) {
     const json outcome = PlayWhole(played);
     if (played.expected["status"] != 500) {
       EXPECT_EQ(outcome, FullExpectation(played.expected, outcome)) << played.name;
@@ -361,7 +355,7 @@ TEST(RequestCorpus, IsWellFormed) {
   const std::set<std::string> common = {"description", "settings", "requests"};
   for (const char* kind : {"valid", "invalid"}) {
     const bool valid = std::string_view(kind) == "valid";
-    for (const Case& loaded : LoadCases(kind)) {
+    for (const CorpusCase& loaded : LoadCases(kind)) {
       std::set<std::string> keys = common;
       keys.insert(valid ? "incomplete" : "status");
       ExpectKeys(loaded.expected, keys, loaded.name);

@@ -6,9 +6,8 @@
 
 #include <array>
 #include <csignal>
-#include <fstream>
-#include <sstream>
 
+#include "support/file_contents.h"
 #include "support/temporary_directory.h"
 
 namespace gunid {
@@ -20,12 +19,7 @@ void Write(const UniqueFd& fd, const std::string& text) {
 
 class ErrorRelayTest : public testing::Test {
  protected:
-  [[nodiscard]] std::string Written() const {
-    std::ifstream file(path);
-    std::ostringstream text;
-    text << file.rdbuf();
-    return text.str();
-  }
+  [[nodiscard]] std::string Written() const { return FileContents(path); }
 
   TemporaryDirectory directory;
   std::string path = directory.File("output");
