@@ -34,6 +34,7 @@ else()
     target_include_directories(gunid_llhttp SYSTEM PUBLIC ${LLHTTP_INCLUDE_DIR})
     target_compile_definitions(gunid_llhttp PRIVATE LLHTTP_STRICT_MODE=1)
     target_compile_options(gunid_llhttp PRIVATE -w)
+    set_target_properties(gunid_llhttp PROPERTIES UNITY_BUILD OFF)  # each declares what the others define
     add_library(llhttp::llhttp ALIAS gunid_llhttp)
   endif()
 endif()

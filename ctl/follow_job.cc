@@ -14,7 +14,7 @@ namespace {
 using std::chrono::duration;
 using std::chrono::steady_clock;
 
-constexpr auto kTick = std::chrono::milliseconds(100);
+constexpr auto kPollPeriod = std::chrono::milliseconds(100);
 constexpr auto kLongestAbsence = std::chrono::seconds(5);
 
 std::optional<JobReport> ReadJob(const Reply& reply) {
@@ -35,7 +35,7 @@ Reply FollowJob(const Reply& first, std::optional<double> timeout_s,
   Command command{.id = CommandId::kJob, .job = begun->id};
   const auto start = steady_clock::now();
   for (auto seen = start;;) {
-    std::this_thread::sleep_for(kTick);
+    std::this_thread::sleep_for(kPollPeriod);
     Reply reply = ask(command);
     const auto now = steady_clock::now();
     if (ExitCode(reply) == ctl_exit::kDone) {

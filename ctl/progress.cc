@@ -12,7 +12,7 @@ namespace {
 
 // Commands that end sooner show nothing.
 constexpr auto kQuiet = std::chrono::milliseconds(500);
-constexpr auto kTick = std::chrono::milliseconds(200);
+constexpr auto kRedrawPeriod = std::chrono::milliseconds(200);
 
 void Show(const std::stop_token& stop, const std::string& what,
           const std::function<std::string()>& progress) {
@@ -32,7 +32,7 @@ void Show(const std::stop_token& stop, const std::string& what,
     std::fprintf(stderr, "\r\x1b[K%s%s%s ... %llds", what.c_str(), far.empty() ? "" : ": ",
                  far.c_str(), static_cast<long long>(elapsed.count()));
     std::fflush(stderr);
-  } while (!stopped_within(kTick));
+  } while (!stopped_within(kRedrawPeriod));
   std::fputs("\r\x1b[K", stderr);
 }
 

@@ -9,7 +9,6 @@ namespace gunid {
 namespace {
 
 using ParseError = RequestParser::ParseError;
-using Outcome = RequestLineScan::Outcome;
 
 constexpr std::size_t kShortestMethod = 3;
 constexpr std::size_t kLongestMethod = 20;
@@ -27,10 +26,10 @@ bool IsDigit(char c) {
 
 // What a byte that belongs to no line says about it.
 RequestLineScan EndLine(std::string_view text, std::size_t at) {
-  if (text[at] != '\r') return {Outcome::kBadByte, at};
-  if (at + 1 == text.size()) return {Outcome::kMore, at + 1};
-  if (text[at + 1] != '\n') return {Outcome::kBadByte, at + 1};
-  return {Outcome::kEnd, at + 2};
+  if (text[at] != '\r') return {RequestLineScan::Outcome::kBadByte, at};
+  if (at + 1 == text.size()) return {RequestLineScan::Outcome::kMore, at + 1};
+  if (text[at + 1] != '\n') return {RequestLineScan::Outcome::kBadByte, at + 1};
+  return {RequestLineScan::Outcome::kEnd, at + 2};
 }
 
 void MakeUpperCase(std::span<char> method) {
@@ -67,9 +66,9 @@ RequestLineScan ScanRequestLine(std::string_view text, std::size_t seen, std::si
   // A CR that came last is judged by what follows it.
   for (std::size_t at = seen == 0 ? 0 : seen - 1; at < text.size(); ++at) {
     if (!IsVisibleOrSpace(text[at])) return EndLine(text, at);
-    if (at == longest) return {Outcome::kTooLong, at};
+    if (at == longest) return {RequestLineScan::Outcome::kTooLong, at};
   }
-  return {Outcome::kMore, text.size()};
+  return {RequestLineScan::Outcome::kMore, text.size()};
 }
 
 std::optional<ParseError> ParseRequestLine(std::span<char> line, const ParserLaxity& laxity,

@@ -16,7 +16,7 @@
 namespace gunid {
 namespace {
 
-using Outcome = LineScanner::Outcome;
+using LineOutcome = LineScanner::Outcome;
 using ParseError = RequestParser::ParseError;
 
 // The memory for more fields than these is not kept from request to request.
@@ -27,20 +27,20 @@ constexpr std::array<std::string_view, 8> kNotInTrailers = {
     "Host", "Content-Length", "Transfer-Encoding", "Trailer",
     "TE",   "Authorization",  "Content-Type",      "Connection"};
 
-ParseError ErrorFor(Outcome outcome) {
+ParseError ErrorFor(LineOutcome outcome) {
   switch (outcome) {
-    case Outcome::kFieldTooLong:
+    case LineOutcome::kFieldTooLong:
       return {431, "Header field is too long"};
-    case Outcome::kTooManyFields:
+    case LineOutcome::kTooManyFields:
       return {431, "Too many header fields"};
-    case Outcome::kFolded:
+    case LineOutcome::kFolded:
       return {400, "Header field is folded over several lines"};
-    case Outcome::kNoName:
+    case LineOutcome::kNoName:
       return {400, "Header field has no name"};
-    case Outcome::kNoCrlf:
+    case LineOutcome::kNoCrlf:
       return {400, "Line does not end in CR LF"};
-    case Outcome::kMore:
-    case Outcome::kEnd:
+    case LineOutcome::kMore:
+    case LineOutcome::kEnd:
       break;
   }
   return {400, "Malformed request"};
@@ -107,7 +107,7 @@ struct RequestParser::Impl {
   void BeginLines(Phase of);
   // For head and trailers.
   State FeedLines(std::span<char> input, std::size_t& consumed);
-  State RefuseLine(Outcome outcome, const char* line, const char* end);
+  State RefuseLine(LineOutcome outcome, const char* line, const char* end);
   void Normalize(std::span<char> text) const;
 
   // Runs llhttp and returns where it stopped.
@@ -270,13 +270,13 @@ RequestParser::State RequestParser::Impl::FeedLines(std::span<char> input, std::
   const LineScanner::Scan scan = lines.Advance({input.data(), input.size()});
   char* const scanned = input.data() + scan.length;
   char* const complete = scanned - lines.incomplete();
-  const bool refused = scan.outcome != Outcome::kMore && scan.outcome != Outcome::kEnd;
+  const bool refused = scan.outcome != LineOutcome::kMore && scan.outcome != LineOutcome::kEnd;
   consumed += scan.length;
 
   Normalize({begin, refused ? scanned : complete});
   Execute(begin, complete);
   if (phase == Phase::kFailed) return State::kError;
-  const bool end = scan.outcome == Outcome::kEnd;
+  const bool end = scan.outcome == LineOutcome::kEnd;
   if (llhttp_get_errno(&parser) != (end ? HPE_PAUSED : HPE_OK)) return FailAsLlhttp();
   if (end) return State::kMessageComplete;
   return refused ? RefuseLine(scan.outcome, complete, scanned) : State::kNeedMore;
@@ -284,9 +284,9 @@ RequestParser::State RequestParser::Impl::FeedLines(std::span<char> input, std::
 
 // The fields before the line come first in the input, if it is none of theirs, and then what llhttp
 // finds in the part of the line that the scanner let pass.
-RequestParser::State RequestParser::Impl::RefuseLine(Outcome outcome, const char* line,
+RequestParser::State RequestParser::Impl::RefuseLine(LineOutcome outcome, const char* line,
                                                      const char* end) {
-  if (outcome != Outcome::kFolded && !CheckFields()) return State::kError;
+  if (outcome != LineOutcome::kFolded && !CheckFields()) return State::kError;
   Execute(line, end);
   if (phase == Phase::kFailed) return State::kError;
   return llhttp_get_errno(&parser) == HPE_OK ? Fail(ErrorFor(outcome)) : FailAsLlhttp();

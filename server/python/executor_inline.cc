@@ -13,7 +13,7 @@ namespace gunid {
 namespace {
 
 // Handing the loop over and back costs more than a short delay of other clients' bytes.
-constexpr std::chrono::milliseconds kPatience(10);
+constexpr std::chrono::milliseconds kSinglePatience(10);
 
 class MainThreadCaller : public ApplicationCaller {
  public:
@@ -41,7 +41,7 @@ void InlineExecutor::Run(Engine& engine) {
     spdlog::critical("{}", installed.error().message);
     _exit(installed.error().exit_code);
   }
-  Leadership leadership(kPatience);
+  Leadership leadership(kSinglePatience);
   MainThreadCaller caller(call_, interrupt_);
   const BackgroundThread companion([&] { KeepLoopGoing(engine, leadership); });
   engine.Begin();

@@ -15,7 +15,7 @@
 namespace gunid {
 namespace {
 
-constexpr std::chrono::microseconds kPatience(500);
+constexpr std::chrono::microseconds kThreadPatience(500);
 
 }  // namespace
 
@@ -56,7 +56,7 @@ bool ThreadExecutor::may_start() {
 
 void ThreadExecutor::Run(Engine& engine) {
   const GilReleased released;
-  Leadership leadership(kPatience);
+  Leadership leadership(kThreadPatience);
   const auto run_thread = [&](int thread) {
     const GilHeld gil;  // one thread state for the whole life of the thread
     Caller caller(*this, engine, thread);

@@ -21,7 +21,7 @@ std::optional<std::uint64_t> ReadCount(const std::string& path) {
 
 // Where the counter may be, the best first. The directory of a cgroup is below its mount, or the
 // mount itself where a container sees nothing else.
-std::vector<std::string> Candidates(const std::string& root) {
+std::vector<std::string> CounterFiles(const std::string& root) {
   std::vector<std::string> candidates;
   std::ifstream file(root + "/proc/self/cgroup");
   for (std::string line; std::getline(file, line);) {
@@ -48,7 +48,7 @@ std::vector<std::string> Candidates(const std::string& root) {
 }  // namespace
 
 OomWatch::OomWatch(const std::string& root) {
-  for (const std::string& candidate : Candidates(root)) {
+  for (const std::string& candidate : CounterFiles(root)) {
     if (!ReadCount(candidate)) continue;
     file_ = candidate;
     seen_ = taken_ = Count();

@@ -27,7 +27,7 @@ bool SameFile(const std::string& path, int fd) {
 }
 
 // Where a shell would find `name`.
-std::vector<std::string> Candidates(const std::string& name) {
+std::vector<std::string> PathsOf(const std::string& name) {
   std::error_code ignored;
   if (name.starts_with("./")) return {fs::absolute(name.substr(2), ignored).string()};
   if (name.find('/') != std::string::npos) return {fs::absolute(name, ignored).string()};
@@ -54,7 +54,7 @@ Result<ProgramFile> ProgramFile::Running(const std::string& name) {
   auto running = Open(kOwnExecutable, kOwnExecutable);
   if (!running) return running;
   // By the name as it was typed: a symbolic link in it leads to the next version.
-  for (const std::string& candidate : Candidates(name)) {
+  for (const std::string& candidate : PathsOf(name)) {
     if (!SameFile(candidate, running->fd())) continue;
     running->path_ = candidate;
     return running;

@@ -7,11 +7,9 @@
 namespace gunid {
 namespace {
 
-using Outcome = LineScanner::Outcome;
-
 struct Case {
   const char* text;
-  Outcome outcome;
+  LineScanner::Outcome outcome;
   std::size_t length;      // scanned
   std::size_t incomplete;  // of these
 };
@@ -29,8 +27,8 @@ void ExpectScan(const Case& test, bool permit_folding) {
 
   scanner.Start();
   std::size_t length = 0;
-  LineScanner::Scan step{Outcome::kMore, 0};
-  while (length < text.size() && step.outcome == Outcome::kMore) {
+  LineScanner::Scan step{LineScanner::Outcome::kMore, 0};
+  while (length < text.size() && step.outcome == LineScanner::Outcome::kMore) {
     step = scanner.Advance(text.substr(length, 1));
     length += step.length;
   }
@@ -41,50 +39,50 @@ void ExpectScan(const Case& test, bool permit_folding) {
 
 TEST(LineScanner, Scans) {
   const Case cases[] = {
-      {"", Outcome::kMore, 0, 0},
-      {"\r\n", Outcome::kEnd, 2, 0},
-      {"123456\r\n123456\r\n\r\nrest", Outcome::kEnd, 18, 0},
-      {"1\r\n2\r\n", Outcome::kMore, 6, 0},
-      {"1\r\n23\r", Outcome::kMore, 6, 3},
-      {"12345678", Outcome::kFieldTooLong, 7, 7},
-      {"1\r\n1234567\r\n", Outcome::kFieldTooLong, 10, 7},
-      {"1\r\n2\r\n3", Outcome::kTooManyFields, 6, 0},
-      {"1\r\n 2", Outcome::kFolded, 3, 0},
-      {"1\r\n\t2", Outcome::kFolded, 3, 0},
-      {" 1", Outcome::kFolded, 0, 0},
-      {": 2", Outcome::kNoName, 0, 0},
-      {"2\n", Outcome::kNoCrlf, 1, 1},
-      {"2\r\n\n", Outcome::kNoCrlf, 3, 0},
-      {"2\r\n\r3\r\n", Outcome::kMore, 7, 0},
+      {"", LineScanner::Outcome::kMore, 0, 0},
+      {"\r\n", LineScanner::Outcome::kEnd, 2, 0},
+      {"123456\r\n123456\r\n\r\nrest", LineScanner::Outcome::kEnd, 18, 0},
+      {"1\r\n2\r\n", LineScanner::Outcome::kMore, 6, 0},
+      {"1\r\n23\r", LineScanner::Outcome::kMore, 6, 3},
+      {"12345678", LineScanner::Outcome::kFieldTooLong, 7, 7},
+      {"1\r\n1234567\r\n", LineScanner::Outcome::kFieldTooLong, 10, 7},
+      {"1\r\n2\r\n3", LineScanner::Outcome::kTooManyFields, 6, 0},
+      {"1\r\n 2", LineScanner::Outcome::kFolded, 3, 0},
+      {"1\r\n\t2", LineScanner::Outcome::kFolded, 3, 0},
+      {" 1", LineScanner::Outcome::kFolded, 0, 0},
+      {": 2", LineScanner::Outcome::kNoName, 0, 0},
+      {"2\n", LineScanner::Outcome::kNoCrlf, 1, 1},
+      {"2\r\n\n", LineScanner::Outcome::kNoCrlf, 3, 0},
+      {"2\r\n\r3\r\n", LineScanner::Outcome::kMore, 7, 0},
   };
   for (const Case& test : cases) ExpectScan(test, false);
 }
 
 TEST(LineScanner, ScansWhereFoldingIsPermitted) {
   const Case cases[] = {
-      {"1\r\n", Outcome::kMore, 3, 3},
-      {"1\r\n2", Outcome::kMore, 4, 1},
-      {"1\r\n 2", Outcome::kMore, 5, 5},
-      {"1\r\n 2\r\n", Outcome::kMore, 7, 7},
-      {"1\r\n 2\r\n\r\n", Outcome::kEnd, 9, 0},
-      {"1\r\n 23\r\n\r\n", Outcome::kEnd, 10, 0},
-      {"1\r\n 234\r\n", Outcome::kFieldTooLong, 7, 7},
-      {"1\r\n 23\r\n 4\r\n", Outcome::kFieldTooLong, 8, 8},
-      {"1\r\n 2\r\n3\r\n 4\r\n5", Outcome::kTooManyFields, 14, 0},
-      {"1\r\n \r\n\r\n", Outcome::kEnd, 8, 0},
-      {" 1", Outcome::kFolded, 0, 0},
-      {"1\r\n 2\n", Outcome::kNoCrlf, 5, 5},
-      {"1\r\n:", Outcome::kNoName, 3, 0},
+      {"1\r\n", LineScanner::Outcome::kMore, 3, 3},
+      {"1\r\n2", LineScanner::Outcome::kMore, 4, 1},
+      {"1\r\n 2", LineScanner::Outcome::kMore, 5, 5},
+      {"1\r\n 2\r\n", LineScanner::Outcome::kMore, 7, 7},
+      {"1\r\n 2\r\n\r\n", LineScanner::Outcome::kEnd, 9, 0},
+      {"1\r\n 23\r\n\r\n", LineScanner::Outcome::kEnd, 10, 0},
+      {"1\r\n 234\r\n", LineScanner::Outcome::kFieldTooLong, 7, 7},
+      {"1\r\n 23\r\n 4\r\n", LineScanner::Outcome::kFieldTooLong, 8, 8},
+      {"1\r\n 2\r\n3\r\n 4\r\n5", LineScanner::Outcome::kTooManyFields, 14, 0},
+      {"1\r\n \r\n\r\n", LineScanner::Outcome::kEnd, 8, 0},
+      {" 1", LineScanner::Outcome::kFolded, 0, 0},
+      {"1\r\n 2\n", LineScanner::Outcome::kNoCrlf, 5, 5},
+      {"1\r\n:", LineScanner::Outcome::kNoName, 3, 0},
   };
   for (const Case& test : cases) ExpectScan(test, true);
 }
 
 TEST(LineScanner, StartsAnew) {
   LineScanner scanner(kLimits, true);
-  EXPECT_EQ(scanner.Advance("1\r\n2\r\n").outcome, Outcome::kMore);
+  EXPECT_EQ(scanner.Advance("1\r\n2\r\n").outcome, LineScanner::Outcome::kMore);
   scanner.Start();
   EXPECT_EQ(scanner.incomplete(), 0u);
-  EXPECT_EQ(scanner.Advance("1\r\n2\r\n\r\n").outcome, Outcome::kEnd);
+  EXPECT_EQ(scanner.Advance("1\r\n2\r\n\r\n").outcome, LineScanner::Outcome::kEnd);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 namespace gunid {
 namespace {
 
-using Outcome = ProxyHeaderScan::Outcome;
+using ProxyOutcome = ProxyHeaderScan::Outcome;
 
 const std::string kSignature("\r\n\r\n\0\r\nQUIT\n", 12);
 const std::string kIpv4Ends("\xc0\x00\x02\x01\xc6\x33\x64\x02\x1f\x90\x01\xbb", 12);
@@ -35,19 +35,19 @@ std::string Hex(const std::string& bytes) {
 
 void ExpectPrefixesNeedMore(const std::string& header, ProxyProtocol accepted) {
   for (std::size_t size = 0; size < header.size(); ++size) {
-    EXPECT_EQ(ScanProxyHeader(header.substr(0, size), accepted).outcome, Outcome::kNeedMore)
+    EXPECT_EQ(ScanProxyHeader(header.substr(0, size), accepted).outcome, ProxyOutcome::kNeedMore)
         << size << " of " << Hex(header);
   }
 }
 
 // For input without a complete header: each prefix either leaves it open or settles it for good.
-void ExpectPrefixesAgree(const std::string& input, Outcome outcome, ProxyProtocol accepted) {
+void ExpectPrefixesAgree(const std::string& input, ProxyOutcome outcome, ProxyProtocol accepted) {
   bool settled = false;
   for (std::size_t size = 0; size <= input.size(); ++size) {
-    const Outcome now = ScanProxyHeader(input.substr(0, size), accepted).outcome;
-    EXPECT_EQ(now, settled || now != Outcome::kNeedMore ? outcome : Outcome::kNeedMore)
+    const ProxyOutcome now = ScanProxyHeader(input.substr(0, size), accepted).outcome;
+    EXPECT_EQ(now, settled || now != ProxyOutcome::kNeedMore ? outcome : ProxyOutcome::kNeedMore)
         << size << " of " << Hex(input);
-    settled = settled || now != Outcome::kNeedMore;
+    settled = settled || now != ProxyOutcome::kNeedMore;
   }
   EXPECT_TRUE(settled) << Hex(input);
 }
@@ -77,7 +77,7 @@ TEST(ProxyHeader, TellsTheEnds) {
   for (const auto& [header, ends] : cases) {
     for (const std::string& input : {header, header + kRequest, header + header}) {
       const ProxyHeaderScan scan = ScanProxyHeader(input, ProxyProtocol::kAuto);
-      ASSERT_EQ(scan.outcome, Outcome::kAddresses) << Hex(input) << scan.reason;
+      ASSERT_EQ(scan.outcome, ProxyOutcome::kAddresses) << Hex(input) << scan.reason;
       EXPECT_EQ(scan.length, header.size());
       EXPECT_EQ(scan.header.protocol, ends.protocol);
       EXPECT_EQ(scan.header.client_host, ends.client_host);
@@ -112,7 +112,7 @@ TEST(ProxyHeader, MayHaveNoAddressesThatHold) {
   for (const std::string& header : cases) {
     for (const std::string& input : {header, header + kRequest}) {
       const ProxyHeaderScan scan = ScanProxyHeader(input, ProxyProtocol::kAuto);
-      EXPECT_EQ(scan.outcome, Outcome::kLocal) << Hex(input) << scan.reason;
+      EXPECT_EQ(scan.outcome, ProxyOutcome::kLocal) << Hex(input) << scan.reason;
       EXPECT_EQ(scan.length, header.size()) << Hex(input);
     }
     ExpectPrefixesNeedMore(header, ProxyProtocol::kAuto);
@@ -123,10 +123,10 @@ TEST(ProxyHeader, MayBeTheLongest) {
   const std::string header = V2(0x21, 0x11, kIpv4Ends + std::string(65535 - 12, 'x'));
   ASSERT_EQ(header.size(), kLongestProxyHeader);
   const auto scan = ScanProxyHeader(header + kRequest, ProxyProtocol::kV2);
-  EXPECT_EQ(scan.outcome, Outcome::kAddresses);
+  EXPECT_EQ(scan.outcome, ProxyOutcome::kAddresses);
   EXPECT_EQ(scan.length, header.size());
   const std::string most = header.substr(0, header.size() - 1);
-  EXPECT_EQ(ScanProxyHeader(most, ProxyProtocol::kV2).outcome, Outcome::kNeedMore);
+  EXPECT_EQ(ScanProxyHeader(most, ProxyProtocol::kV2).outcome, ProxyOutcome::kNeedMore);
 }
 
 TEST(ProxyHeader, VersionOneIsStrict) {
@@ -174,25 +174,25 @@ TEST(ProxyHeader, VersionOneIsStrict) {
   };
   for (const std::string line : lines) {
     if (line.starts_with("PROXY ")) {
-      ExpectPrefixesAgree(line + kRequest, Outcome::kMalformed, ProxyProtocol::kAuto);
+      ExpectPrefixesAgree(line + kRequest, ProxyOutcome::kMalformed, ProxyProtocol::kAuto);
       EXPECT_STRNE(ScanProxyHeader(line, ProxyProtocol::kV1).reason, "");
     } else {
-      ExpectPrefixesAgree(line, Outcome::kAbsent, ProxyProtocol::kAuto);
+      ExpectPrefixesAgree(line, ProxyOutcome::kAbsent, ProxyProtocol::kAuto);
     }
   }
   const std::string nul("PROXY TCP4 192.0.2.1\0 192.0.2.2 1 2\r\n", 37);
-  ExpectPrefixesAgree(nul, Outcome::kMalformed, ProxyProtocol::kV1);
+  ExpectPrefixesAgree(nul, ProxyOutcome::kMalformed, ProxyProtocol::kV1);
 }
 
 TEST(ProxyHeader, VersionOneIsAtMost107Bytes) {
   const std::string start = "PROXY UNKNOWN ";
   const std::string longest = start + std::string(105 - start.size(), 'x') + "\r\n";
   ASSERT_EQ(longest.size(), 107u);
-  EXPECT_EQ(ScanProxyHeader(longest, ProxyProtocol::kV1).outcome, Outcome::kLocal);
+  EXPECT_EQ(ScanProxyHeader(longest, ProxyProtocol::kV1).outcome, ProxyOutcome::kLocal);
   ExpectPrefixesNeedMore(longest, ProxyProtocol::kV1);
   const std::string longer = start + std::string(106 - start.size(), 'x') + "\r\n";
-  EXPECT_EQ(ScanProxyHeader(longer, ProxyProtocol::kV1).outcome, Outcome::kMalformed);
-  ExpectPrefixesAgree(longer, Outcome::kMalformed, ProxyProtocol::kV1);
+  EXPECT_EQ(ScanProxyHeader(longer, ProxyProtocol::kV1).outcome, ProxyOutcome::kMalformed);
+  ExpectPrefixesAgree(longer, ProxyOutcome::kMalformed, ProxyProtocol::kV1);
 }
 
 TEST(ProxyHeader, VersionTwoIsStrict) {
@@ -212,7 +212,7 @@ TEST(ProxyHeader, VersionTwoIsStrict) {
       V2(0x21, 0x31, std::string(215, 'x')),
   };
   for (const std::string& header : headers) {
-    ExpectPrefixesAgree(header + kRequest, Outcome::kMalformed, ProxyProtocol::kAuto);
+    ExpectPrefixesAgree(header + kRequest, ProxyOutcome::kMalformed, ProxyProtocol::kAuto);
     EXPECT_STRNE(ScanProxyHeader(header, ProxyProtocol::kV2).reason, "");
   }
 }
@@ -222,7 +222,7 @@ TEST(ProxyHeader, IsAbsentFromARequest) {
        {"GET / HTTP/1.1\r\n", "POST /", "PROPFIND / HTTP/1.1\r\n", "PROXYING / HTTP/1.1\r\n",
         "proxy TCP4", "\r\nGET /", "\r\n\r\nGET /", "\n", " ", "\x16\x03\x01"}) {
     for (const auto mode : {ProxyProtocol::kV1, ProxyProtocol::kV2, ProxyProtocol::kAuto})
-      ExpectPrefixesAgree(input, Outcome::kAbsent, mode);
+      ExpectPrefixesAgree(input, ProxyOutcome::kAbsent, mode);
     EXPECT_EQ(ScanProxyHeader(input, ProxyProtocol::kAuto).length, 0u);
   }
 }
@@ -232,23 +232,26 @@ TEST(ProxyHeader, IsLookedForInTheAcceptedVersions) {
   const std::string v2 = V2(0x21, 0x11, kIpv4Ends);
   const struct {
     ProxyProtocol accepted;
-    Outcome v1;
-    Outcome v2;
-    Outcome nothing;
+    ProxyOutcome v1;
+    ProxyOutcome v2;
+    ProxyOutcome nothing;
   } cases[] = {
-      {ProxyProtocol::kOff, Outcome::kAbsent, Outcome::kAbsent, Outcome::kAbsent},
-      {ProxyProtocol::kV1, Outcome::kAddresses, Outcome::kAbsent, Outcome::kNeedMore},
-      {ProxyProtocol::kV2, Outcome::kAbsent, Outcome::kAddresses, Outcome::kNeedMore},
-      {ProxyProtocol::kAuto, Outcome::kAddresses, Outcome::kAddresses, Outcome::kNeedMore},
+      {ProxyProtocol::kOff, ProxyOutcome::kAbsent, ProxyOutcome::kAbsent, ProxyOutcome::kAbsent},
+      {ProxyProtocol::kV1, ProxyOutcome::kAddresses, ProxyOutcome::kAbsent,
+       ProxyOutcome::kNeedMore},
+      {ProxyProtocol::kV2, ProxyOutcome::kAbsent, ProxyOutcome::kAddresses,
+       ProxyOutcome::kNeedMore},
+      {ProxyProtocol::kAuto, ProxyOutcome::kAddresses, ProxyOutcome::kAddresses,
+       ProxyOutcome::kNeedMore},
   };
   for (const auto& expected : cases) {
     EXPECT_EQ(ScanProxyHeader(v1, expected.accepted).outcome, expected.v1);
     EXPECT_EQ(ScanProxyHeader(v2, expected.accepted).outcome, expected.v2);
     EXPECT_EQ(ScanProxyHeader("", expected.accepted).outcome, expected.nothing);
   }
-  EXPECT_EQ(ScanProxyHeader("P", ProxyProtocol::kOff).outcome, Outcome::kAbsent);
-  EXPECT_EQ(ScanProxyHeader("P", ProxyProtocol::kV2).outcome, Outcome::kAbsent);
-  EXPECT_EQ(ScanProxyHeader("\r", ProxyProtocol::kV1).outcome, Outcome::kAbsent);
+  EXPECT_EQ(ScanProxyHeader("P", ProxyProtocol::kOff).outcome, ProxyOutcome::kAbsent);
+  EXPECT_EQ(ScanProxyHeader("P", ProxyProtocol::kV2).outcome, ProxyOutcome::kAbsent);
+  EXPECT_EQ(ScanProxyHeader("\r", ProxyProtocol::kV1).outcome, ProxyOutcome::kAbsent);
 }
 
 }  // namespace

@@ -7,35 +7,33 @@
 namespace gunid {
 namespace {
 
-using Outcome = RequestLineScan::Outcome;
-
 TEST(RequestLine, Scans) {
   constexpr std::size_t kLongest = 6;
   const struct {
     std::string text;
-    Outcome outcome;
+    RequestLineScan::Outcome outcome;
     std::size_t length;
   } cases[] = {
-      {"", Outcome::kMore, 0},
-      {"abc", Outcome::kMore, 3},
-      {"\r\n", Outcome::kEnd, 2},
-      {"a ~!b\r\nrest", Outcome::kEnd, 7},
-      {"abcdef\r\n", Outcome::kEnd, 8},
-      {"abcdef\r", Outcome::kMore, 7},
-      {"abcdefg", Outcome::kTooLong, 6},
-      {"abcdef\x01", Outcome::kBadByte, 6},
-      {"ab\ncd", Outcome::kBadByte, 2},
-      {"ab\rcd", Outcome::kBadByte, 3},
-      {"ab\r\r\n", Outcome::kBadByte, 3},
-      {"ab\tcd", Outcome::kBadByte, 2},
-      {"ab\x7f", Outcome::kBadByte, 2},
-      {"ab\x80", Outcome::kBadByte, 2},
-      {std::string("ab\0", 3), Outcome::kBadByte, 2},
+      {"", RequestLineScan::Outcome::kMore, 0},
+      {"abc", RequestLineScan::Outcome::kMore, 3},
+      {"\r\n", RequestLineScan::Outcome::kEnd, 2},
+      {"a ~!b\r\nrest", RequestLineScan::Outcome::kEnd, 7},
+      {"abcdef\r\n", RequestLineScan::Outcome::kEnd, 8},
+      {"abcdef\r", RequestLineScan::Outcome::kMore, 7},
+      {"abcdefg", RequestLineScan::Outcome::kTooLong, 6},
+      {"abcdef\x01", RequestLineScan::Outcome::kBadByte, 6},
+      {"ab\ncd", RequestLineScan::Outcome::kBadByte, 2},
+      {"ab\rcd", RequestLineScan::Outcome::kBadByte, 3},
+      {"ab\r\r\n", RequestLineScan::Outcome::kBadByte, 3},
+      {"ab\tcd", RequestLineScan::Outcome::kBadByte, 2},
+      {"ab\x7f", RequestLineScan::Outcome::kBadByte, 2},
+      {"ab\x80", RequestLineScan::Outcome::kBadByte, 2},
+      {std::string("ab\0", 3), RequestLineScan::Outcome::kBadByte, 2},
   };
   for (const auto& test : cases) {
     for (std::size_t seen = 0; seen < test.length; ++seen) {
       const RequestLineScan before = ScanRequestLine({test.text.data(), seen}, 0, kLongest);
-      EXPECT_EQ(before.outcome, Outcome::kMore) << test.text;
+      EXPECT_EQ(before.outcome, RequestLineScan::Outcome::kMore) << test.text;
       EXPECT_EQ(before.length, seen) << test.text;
       const RequestLineScan scan = ScanRequestLine(test.text, seen, kLongest);
       EXPECT_EQ(scan.outcome, test.outcome) << test.text;
@@ -45,7 +43,7 @@ TEST(RequestLine, Scans) {
 }
 
 // What the line says, or the status with which it is refused.
-std::string Parse(std::string line, const ParserLaxity& laxity = {}) {
+std::string ParseLine(std::string line, const ParserLaxity& laxity = {}) {
   RequestHead head;
   if (const auto error = ParseRequestLine(line, laxity, head)) return std::to_string(error->status);
   return std::string(head.method) + "|" + std::string(head.target) + "|1." +
@@ -108,7 +106,7 @@ TEST(RequestLine, Parses) {
       {"GET /%zz HTTP/1.1", "400"},
       {"GET http://u@a/ HTTP/1.1", "400"},
   };
-  for (const Case& test : cases) EXPECT_EQ(Parse(test.line), test.outcome) << test.line;
+  for (const Case& test : cases) EXPECT_EQ(ParseLine(test.line), test.outcome) << test.line;
 }
 
 TEST(RequestLine, PermitsUnconventionalMethods) {
@@ -125,7 +123,7 @@ TEST(RequestLine, PermitsUnconventionalMethods) {
       {"options * HTTP/1.1", "400"},
       {"get / HTTP/2.0", "505"},
   };
-  for (const Case& test : cases) EXPECT_EQ(Parse(test.line, laxity), test.outcome) << test.line;
+  for (const Case& test : cases) EXPECT_EQ(ParseLine(test.line, laxity), test.outcome) << test.line;
 }
 
 TEST(RequestLine, FoldsTheCaseOfMethods) {
@@ -139,7 +137,7 @@ TEST(RequestLine, FoldsTheCaseOfMethods) {
       {"g#t / HTTP/1.1", "400"},
       {"get / http/1.1", "400"},
   };
-  for (const Case& test : cases) EXPECT_EQ(Parse(test.line, laxity), test.outcome) << test.line;
+  for (const Case& test : cases) EXPECT_EQ(ParseLine(test.line, laxity), test.outcome) << test.line;
 }
 
 TEST(RequestLine, PermitsUnconventionalVersions) {
@@ -151,16 +149,16 @@ TEST(RequestLine, PermitsUnconventionalVersions) {
       {"GET / HTTP/1", "400"},         {"GET / HTTP/1.10", "400"},
       {"GET / http/1.1", "400"},       {"get / HTTP/1.1", "400"},
   };
-  for (const Case& test : cases) EXPECT_EQ(Parse(test.line, laxity), test.outcome) << test.line;
+  for (const Case& test : cases) EXPECT_EQ(ParseLine(test.line, laxity), test.outcome) << test.line;
 }
 
 TEST(RequestLine, LaxitiesOfMethodAndVersionCombine) {
   const ParserLaxity laxity{.permit_unconventional_http_method = true,
                             .permit_unconventional_http_version = true,
                             .casefold_http_method = true};
-  EXPECT_EQ(Parse("a#z / HTTP/3.1", laxity), "A#Z|/|1.1");
-  EXPECT_EQ(Parse("connect / HTTP/3.1", laxity), "501");
-  EXPECT_EQ(Parse("get a HTTP/3.1", laxity), "400");
+  EXPECT_EQ(ParseLine("a#z / HTTP/3.1", laxity), "A#Z|/|1.1");
+  EXPECT_EQ(ParseLine("connect / HTTP/3.1", laxity), "501");
+  EXPECT_EQ(ParseLine("get a HTTP/3.1", laxity), "400");
 }
 
 }  // namespace
