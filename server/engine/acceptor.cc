@@ -78,8 +78,8 @@ void Acceptor::Watch() {
 }
 
 void Acceptor::OnEvents(std::uint32_t /*events*/) {
-  if (!engine_.may_accept()) return;
-  while (Look() && engine_.has_extra_places() && engine_.may_accept()) {
+  const int most = 1 + engine_.extra_places();
+  for (int i = 0; i < most && engine_.may_accept() && Look(); ++i) {
   }
 }
 

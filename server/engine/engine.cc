@@ -132,7 +132,9 @@ void Engine::PrepareTurn() {
   FlushLog();
   Heartbeat();
   calls_in_turn_ = 0;
-  extra_places_ = std::exchange(crowded_calls_, 0);
+  // Not where others than this thread keep all places: then there may be no end to the wait.
+  const int crowded = std::exchange(crowded_calls_, 0);
+  extra_places_ = in_flight_ < capacity_ && executor_.may_start() ? crowded : 0;
   if (draining_ && !drain_begun_) BeginDrain();
   free_.insert(free_.end(), closed_.begin(), closed_.end());
   closed_.clear();

@@ -152,8 +152,8 @@ class Engine {
   // There is a place to execute the next request at once. Where there is none other workers may have one,
   // and new connections are left to them, but for `extra_places_`.
   [[nodiscard]] bool has_place() const;
-  // Whether several may be accepted in one turn.
-  [[nodiscard]] bool has_extra_places() const { return extra_places_ > 0; }
+  // How many more than one may be accepted in this turn.
+  [[nodiscard]] int extra_places() const { return extra_places_; }
   [[nodiscard]] bool emptying() const { return emptying_; }
   void Admit(Arrival arrival);
 
@@ -226,12 +226,12 @@ class Engine {
   std::vector<Connection*> ready_;   // to be continued in the next turn
   std::deque<Connection*> waiting_;  // have a complete request
   int open_connections_ = 0;
-  int abandoned_ = 0;  // of these: nobody waits for them any more
-  int in_flight_ = 0;  // being executed
+  int abandoned_ = 0;      // of these: nobody waits for them any more
+  int in_flight_ = 0;      // being executed
   int calls_in_turn_ = 0;  // that have begun since the last turn of the loop
   int crowded_calls_ = 0;  // of these: while other requests waited
-  // Connections that may be accepted in this turn although all places are taken: as many as requests had
-  // to wait in the last one. Without them those that come would wait until the connections that are kept
+  // Connections that may be accepted in this turn although all places are taken by requests that wait: as
+  // many as had to wait in the last one. Without them those that come would wait until the connections that are kept
   // are idle at the same time.
   int extra_places_ = 0;
   int expected_ = 0;  // accepted in this moment (kExpectationTime), and their requests not complete

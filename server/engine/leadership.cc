@@ -3,16 +3,33 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <ctime>
 
 namespace gunid {
 namespace {
 
-// Between two looks at a leader whose calls are short.
 constexpr Nanoseconds kMostPatience = std::chrono::milliseconds(2);
+
+// The CPU time of a thread that lives.
+Nanoseconds ComputedBy(pthread_t thread) {
+  clockid_t clock{};
+  timespec time{};
+  if (pthread_getcpuclockid(thread, &clock) != 0 || clock_gettime(clock, &time) != 0) return {};
+  return std::chrono::seconds(time.tv_sec) + Nanoseconds(time.tv_nsec);
+}
 
 }  // namespace
 
+Nanoseconds NextPatience(Nanoseconds base, Nanoseconds patience, std::uint64_t calls,
+                         Nanoseconds computed) {
+  const bool computes = computed >= patience * 3 / 4;
+  const bool short_calls = base * calls >= patience * 3 / 2;
+  if (!computes || !short_calls) return base;
+  return std::min(2 * patience, std::max(base, kMostPatience));
+}
+
 Leadership::Departure Leadership::Leave() {
+  leader_.store(pthread_self(), std::memory_order_relaxed);
   const std::uint64_t word =
       ((word_.load(std::memory_order_relaxed) | kAway) + 1) | kAway;  // the next number
   Departure departure{word};
@@ -76,14 +93,16 @@ bool Leadership::Watch(std::unique_lock<std::mutex>& lock) {
       watch_sleeps_.store(false, std::memory_order_relaxed);
     }
     const auto hurried = [&] { return ended_ || hurried_.load(std::memory_order_relaxed) == seen; };
+    const pthread_t leader = leader_.load(std::memory_order_relaxed);
+    const Nanoseconds computed = ComputedBy(leader);
     if (!hurried()) watch_.wait_for(lock, patience, hurried);
-    if (ended_) break;
+    if (ended_) break;  // else no thread has ended either
     if (word_.compare_exchange_strong(seen, seen & ~kAway, std::memory_order_acq_rel,
                                       std::memory_order_relaxed)) {
       return true;
     }
-    // The leader is in another call by now: each look takes the processor from it for some microseconds.
-    patience = std::clamp(2 * patience, patience_, std::max(patience_, kMostPatience));
+    const std::uint64_t calls = (word_.load(std::memory_order_relaxed) - seen) / 2;
+    patience = NextPatience(patience_, patience, calls, ComputedBy(leader) - computed);
   }
   return false;
 }

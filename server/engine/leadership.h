@@ -8,14 +8,16 @@
 //                          away  --(the watch takes over)--> Return says so --> StandBy
 //   the watch   sleeps while the leader is not away; one thread at a time
 //
-// While calls are short the watch looks more and more rarely, up to every 2 ms: the first long one after
-// them holds up the others by so much.
+// While calls are short and keep the leader computing the watch looks more and more rarely, up to every
+// 2 ms (NextPatience): the first long call after them holds up the others by up to twice that.
 //
 // Where calls have mostly been longer than `patience` lately, Leave() asks the watch to take over at
 // once.
 //
 // The leader's word orders the memory: what one leader did to the engine is seen by the next.
 #pragma once
+
+#include <pthread.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -25,6 +27,14 @@
 #include "base/clock.h"
 
 namespace gunid {
+
+// How long the watch is to wait before its next look, after one that found the leader in another call:
+// `patience` that it has waited, `base` at least. In that time the leader began so many `calls`, and
+// computed for `computed`. Each look takes the processor from a leader that computes for some
+// microseconds, and a thread that took over could only wait for the processor or the GIL. Calls that wait
+// for something, or of which one may be longer than `base`, are another matter.
+Nanoseconds NextPatience(Nanoseconds base, Nanoseconds patience, std::uint64_t calls,
+                         Nanoseconds computed);
 
 class Leadership {
  public:
@@ -68,6 +78,7 @@ class Leadership {
   void Remember(bool was_long);
 
   const Nanoseconds patience_;
+  std::atomic<pthread_t> leader_{};
   std::atomic<std::uint64_t> word_{0};         // number of the last departure, and kAway
   std::atomic<std::uint64_t> hurried_{0};      // the departure whose watch is not to wait
   std::atomic<std::uint32_t> recent_long_{0};  // a bit for each of the last calls

@@ -30,12 +30,15 @@ class ResponseHead {
   // be sent.
   [[nodiscard]] bool has_sound_content_length() const { return sound_; }
   [[nodiscard]] std::optional<std::uint64_t> content_length() const { return content_length_; }
+  [[nodiscard]] std::size_t capacity() const {  // in bytes
+    return status_line_.capacity() + fields_.capacity() + left_out_.capacity();
+  }
   // The value of the first field of that name that was added (case-insensitive).
   [[nodiscard]] std::optional<std::string_view> Find(std::string_view name) const;
 
  private:
-  friend struct EncodedHead EncodeHead(const ResponseHead& head, const struct ResponseContext& context,
-                                       std::string& out);
+  friend struct EncodedHead EncodeHead(const ResponseHead& head,
+                                       const struct ResponseContext& context, std::string& out);
 
   int status_;
   std::string status_line_;

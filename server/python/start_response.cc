@@ -82,7 +82,9 @@ PyRef HeaderItems(PyObject* headers) {
 }
 
 bool FillHead(PyObject* status, PyObject* items, ResponseHead& head) {
-  const auto add = [&head](std::string_view name, std::string_view value) { head.Add(name, value); };
+  const auto add = [&head](std::string_view name, std::string_view value) {
+    head.Add(name, value);
+  };
   if (!StartHead(status, head) || !TakeHeaders(items, add)) return false;
   if (head.has_sound_content_length()) return true;
   return Raise(PyExc_ValueError, "Content-Length must be given once, as a whole number");
@@ -191,8 +193,8 @@ bool WsgiResponse::Write(PyObject* chunk, std::optional<std::uint64_t> known_len
 bool WsgiResponse::WaitForRoom() {
   if (full_ && !closed_) {
     writing_ = true;
-    const bool room = exchange_->WaitForRoom(options_.write_timeout_s,
-                                            [this] { return options_.wait_for_client(*exchange_); });
+    const bool room = exchange_->WaitForRoom(
+        options_.write_timeout_s, [this] { return options_.wait_for_client(*exchange_); });
     writing_ = false;
     if (PyErr_Occurred() != nullptr) return false;
     closed_ = !room;
@@ -311,7 +313,8 @@ PyObject* Call(PyObject* self, PyObject* const* arguments, std::size_t count_and
         ExcInfoArgument(arguments, PyVectorcall_NARGS(count_and_flag), keywords);
     const PyRef items = exc_info != nullptr ? HeaderItems(arguments[1]) : PyRef();
     WsgiResponse* const response = items ? Response(self) : nullptr;
-    if (response == nullptr || !response->Start(arguments[0], items.get(), exc_info)) return nullptr;
+    if (response == nullptr || !response->Start(arguments[0], items.get(), exc_info))
+      return nullptr;
     return PyRef::Borrow(reinterpret_cast<StartResponseObject*>(self)->write).Release();
   });
 }
@@ -361,10 +364,11 @@ void ResponseCallables::Detach() {
 }
 
 bool ResponseCallables::are_unshared() const {
-  // A weak reference would lead to it as well.
+  // A weak reference would lead to it as well, and __module__ can be set.
   const auto is_unshared = [](const PyRef& function) {
-    return Py_REFCNT(function.get()) == 1 &&
-           reinterpret_cast<PyCFunctionObject*>(function.get())->m_weakreflist == nullptr;
+    const auto* const object = reinterpret_cast<PyCFunctionObject*>(function.get());
+    return Py_REFCNT(function.get()) == 1 && object->m_weakreflist == nullptr &&
+           object->m_module == nullptr;
   };
   constexpr int kOwnReferences = 3;  // the functions' are two of them
   return Py_REFCNT(start_response_.get()) == kOwnReferences && is_unshared(write_) &&

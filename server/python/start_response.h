@@ -51,6 +51,9 @@ class WsgiResponse {
   // declared, or asked for the head only.
   [[nodiscard]] bool wants_more() const;
 
+  // Whether the memory that is kept for the next request is worth it.
+  [[nodiscard]] bool keeps_little() const { return head_.capacity() <= kMostKept; }
+
   // The application has returned: no further write() is let in, and one that another of its threads
   // or greenlets has under way is waited for. Before the exchange is finished.
   // A Python exception that was set stays; there may be one afterwards: the request was ended.
@@ -58,6 +61,8 @@ class WsgiResponse {
 
  private:
   class GilReleasedForWrite;
+
+  static constexpr std::size_t kMostKept = 16 * 1024;
 
   bool WaitForRoom();  // false: closed, or a Python exception is set
   void WritePart(std::string_view part);
@@ -89,12 +94,13 @@ class ResponseCallables {
   void Attach(WsgiResponse& response);
   // The request is over: from now on start_response, write and early_hints raise RuntimeError.
   void Detach();
-  // Whether nobody else has one of them.
+  // Whether nobody else has one of them, and nothing was left in them.
   [[nodiscard]] bool are_unshared() const;
 
  private:
   PyRef start_response_;
-  PyRef write_;        // what start_response returns; it and early_hints_ own a reference to start_response_
+  PyRef
+      write_;  // what start_response returns; it and early_hints_ own a reference to start_response_
   PyRef early_hints_;
 };
 

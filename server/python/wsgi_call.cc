@@ -143,8 +143,8 @@ struct WsgiCall::Context {
     callables.Detach();
     DetachWsgiInput(input);
   }
-  [[nodiscard]] bool is_unshared() const {
-    return callables.are_unshared() && Py_REFCNT(input.get()) == 1;
+  [[nodiscard]] bool may_be_used_again() const {
+    return callables.are_unshared() && Py_REFCNT(input.get()) == 1 && response.keeps_little();
   }
 
   WsgiResponse response;
@@ -243,7 +243,7 @@ void WsgiCall::Run(Exchange& exchange) {
   context->Attach(exchange);
   impl_->RunApplication(exchange, *context);
   context->Detach();
-  if (context->is_unshared() && impl_->spare.size() < Impl::kMostSpare) {
+  if (context->may_be_used_again() && impl_->spare.size() < Impl::kMostSpare) {
     impl_->spare.push_back(std::move(context));
   }
 }

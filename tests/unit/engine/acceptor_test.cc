@@ -122,6 +122,42 @@ TEST_F(AcceptorTest, KeptConnectionsThatAreBusyDoNotKeepNewOnesOut) {
   EXPECT_GT(accepted[1], kKept + 2U);
 }
 
+// They would wait for its long calls, though other workers may be idle.
+TEST_F(AcceptorTest, LeavesConnectionsToOtherWorkersWhenTheCrowdHasTakenAllPlacesForLong) {
+  options_.keepalive_s = 60;
+  Gate first;
+  Gate second;
+  Start<ThreadedFake>(
+      [&](Exchange& exchange) {
+        if (exchange.request().target == "/first") first.Arrive();
+        if (exchange.request().target == "/second") second.Arrive();
+        Echo(exchange);
+      },
+      1);
+  std::vector<std::unique_ptr<Client>> kept;
+  for (int i = 0; i < 4; ++i) {
+    kept.push_back(std::make_unique<Client>(port_));
+    kept.back()->Send(Get("/"));
+    ASSERT_TRUE(kept.back()->ReadResponse());
+  }
+  kept[0]->Send(Get("/first"));
+  ASSERT_TRUE(first.WaitForArrivals(1));
+  kept[1]->Send(Get("/"));
+  WaitForTurn();
+  kept[2]->Send(Get("/"));
+  WaitForTurn();
+  kept[3]->Send(Get("/second"));
+  WaitForTurn();
+  first.Open();  // now the others are called in a row, each while more wait
+  ASSERT_TRUE(second.WaitForArrivals(1));
+  Client fresh(port_);
+  fresh.Send(Get("/fresh"));
+  WaitForTurn();
+  EXPECT_EQ(scoreboard_->Counters(0).connections, 4U);
+  second.Open();
+  EXPECT_EQ(fresh.ReadResponse()->body, "GET /fresh ");
+}
+
 TEST_F(AcceptorTest, TriesAgainAfterAFailureWithoutABusyLoop) {
   // Not listening yet: the loop reports it all the time, and accept fails.
   Listener listener{{}, UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0))};

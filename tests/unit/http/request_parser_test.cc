@@ -712,18 +712,33 @@ TEST(RequestParser, StopsAtTheEndOfHeadAndMessage) {
 }
 
 TEST(RequestParser, MovesEveryView) {
-  std::string text = "GET /x HTTP/1.0\r\nA: b\r\n\r\n";
+  std::string text = "GET /x?k HTTP/1.0\r\nA: b\r\n\r\n";
   RequestParser parser({});
   std::size_t consumed = 0;
   ASSERT_EQ(parser.Feed(text, consumed, nullptr), State::kHeadComplete);
   parser.head().script_name = parser.head().headers[0].value;
-  const std::string moved = "PUT /y HTTP/1.0\r\nC: d\r\n\r\n";
+  const std::string moved = "PUT /y?l HTTP/1.0\r\nC: d\r\n\r\n";
   parser.Rebase(text.data(), moved.data());
   EXPECT_EQ(parser.head().method, "PUT");
-  EXPECT_EQ(parser.head().target, "/y");
+  EXPECT_EQ(parser.head().target, "/y?l");
+  EXPECT_EQ(parser.head().parts.path, "/y");
+  EXPECT_EQ(parser.head().parts.query, "l");
   EXPECT_EQ(parser.head().headers[0].name, "C");
   EXPECT_EQ(parser.head().headers[0].value, "d");
   EXPECT_EQ(parser.head().script_name, "d");
+}
+
+TEST(RequestParser, MovesTheHostOfAnAbsoluteTargetAndLeavesItsPath) {
+  std::string text = "GET http://a.b HTTP/1.1\r\nHost: c\r\n\r\n";
+  RequestParser parser({});
+  std::size_t consumed = 0;
+  ASSERT_EQ(parser.Feed(text, consumed, nullptr), State::kHeadComplete);
+  const std::string moved = "GET http://d.e HTTP/1.1\r\nHost: f\r\n\r\n";
+  parser.Rebase(text.data(), moved.data());
+  EXPECT_EQ(parser.head().parts.authority, "d.e");
+  EXPECT_EQ(parser.head().parts.path, "/");
+  EXPECT_EQ(parser.head().parts.query, "");
+  EXPECT_EQ(parser.head().headers[0].value, "d.e");
 }
 
 TEST(RequestParser, KeepsTheMemoryOfFewFields) {

@@ -259,9 +259,18 @@ TEST(ResponseHead, SoundContentLength) {
 }
 
 TEST(ResponseHead, BeginsAnew) {
-  ResponseHead head = Head("500 No", {{"Content-Length", "x"}, {"Server", "mine"}, {"Date", "now"},
-                                      {"Connection", "close"}, {"X-A", "1"}});
+  ResponseHead head = Head("500 No", {{"Content-Length", "9"},
+                                      {"Server", "mine"},
+                                      {"Date", "now"},
+                                      {"Connection", "close"},
+                                      {"X-A", "1"},
+                                      {"Content-Length", "x"}});
+  EXPECT_FALSE(head.has_sound_content_length());
+  head.Add("Content-Length", "9");
   head.Start(200, "200 OK");
+  EXPECT_EQ(head.content_length(), std::nullopt);
+  EXPECT_EQ(head.Find("Connection"), std::nullopt);
+  EXPECT_EQ(head.Find("X-A"), std::nullopt);
   head.Add("X-B", "2");
   EXPECT_EQ(head.status(), 200);
   EXPECT_TRUE(head.has_sound_content_length());
@@ -269,11 +278,17 @@ TEST(ResponseHead, BeginsAnew) {
   EXPECT_EQ(Encode(head, {.keep_alive = true, .known_length = 1}, encoded),
             "before|HTTP/1.1 200 OK\r\nX-B: 2\r\nServer: gunid\r\nContent-Length: 1\r\n"
             "Connection: keep-alive\r\n\r\n");
+  std::string dated;
+  EncodeHead(head, {}, dated);
+  EXPECT_NE(dated.find("\r\nDate: "), std::string::npos);
 }
 
 TEST(ResponseHead, FindsWhatTheApplicationGave) {
-  const ResponseHead head = Head("200 OK", {{"X-A", "1"}, {"Connection", "close"}, {"x-a", "2"},
-                                            {"X-Empty", ""}, {"X-Colon", "a: b"},
+  const ResponseHead head = Head("200 OK", {{"X-A", "1"},
+                                            {"Connection", "close"},
+                                            {"x-a", "2"},
+                                            {"X-Empty", ""},
+                                            {"X-Colon", "a: b"},
                                             {"Content-Length", "3"}});
   EXPECT_EQ(head.Find("x-A"), "1");
   EXPECT_EQ(head.Find("content-length"), "3");

@@ -150,6 +150,9 @@ def body():
     finally:
         ended.append(1)
 def app(e, s):
+    if e['PATH_INFO'] == '/next':
+        s('200 OK', [])(b'ne')
+        return [b'xt']
     w = s('200 OK', [('Content-Length', str(10 ** 12))] if e['PATH_INFO'] == '/long' else [])
     if e['PATH_INFO'] != '/write': return body()
     try:
@@ -170,6 +173,7 @@ TEST(WsgiCall, StopsWhenTheClientIsGone) {
     WsgiServer server(snippet);
     server.Abandon("GET " + std::string(path) + " HTTP/1.1\r\nHost: h\r\n\r\n", 300'000);
     EXPECT_EQ(ended, snippet.Eval("ended")) << path;
+    EXPECT_EQ("2\r\nne\r\n2\r\nxt\r\n0\r\n\r\n", BodyOf(server.Get("/next"))) << path;
     EXPECT_EQ("", log.text()) << path;
   }
 }
@@ -261,13 +265,16 @@ std::string Numbered(const std::string& body) {
 }
 
 TEST(WsgiCall, CallablesAndInputAreUsedAgainIfNobodyHasKeptThem) {
-  Snippet snippet(Numbered("w = s('200 OK', [])\n"
-                           "seen.append((id(s), id(w), id(e['wsgi.input']), id(e['wsgi.early_hints'])))\n"
-                           "seen.append(e['wsgi.input'].read())"));
+  Snippet snippet(
+      Numbered("w = s('200 OK', [])\n"
+               "seen.append((id(s), id(w), id(e['wsgi.input']), id(e['wsgi.early_hints'])))\n"
+               "seen.append(e['wsgi.input'].read())"));
   WsgiServer server(snippet);
   for (const char* body : {"one", "two", "six"}) {
     const std::string response = server.Serve(
-        std::string("POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 3\r\n\r\n") + body);
+        std::string(
+            "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 3\r\n\r\n") +
+        body);
     EXPECT_EQ("ok", BodyOf(response));
   }
   EXPECT_EQ("[b'one', b'two', b'six']", snippet.Eval("seen[1::2]"));
@@ -282,20 +289,24 @@ TEST(WsgiCall, WhatAnApplicationHasKeptNeverActsOnAnotherRequest) {
       "s('200 OK', [])\nkept.append(e['wsgi.input'].read)",
       "s('200 OK', [])\nkept.append(e)",
       "w = s('200 OK', [])\nkept.append(weakref.ref(w))",
+      "w = s('200 OK', [])\nif w.__module__: seen.append(w.__module__)\nw.__module__ = "
+      "e\nkept.append(1)",
       "s('200 OK', [])\nkept.append(weakref.ref(e['wsgi.early_hints']))",
   };
   for (const char* kind : kinds) {
     SCOPED_TRACE(kind);
     // What one request has kept is used while the next is served.
-    Snippet snippet(Numbered(std::string("for old in kept:\n"
-                                         "  if isinstance(old, dict): old = old['wsgi.early_hints']\n"
-                                         "  if isinstance(old, weakref.ref): old = old() or (lambda *a: 1 / 0)\n"
-                                         "  for arguments in [(), (b'stolen',), ([],), ('500 Stolen', [])]:\n"
-                                         "    try:\n"
-                                         "      old(*arguments)\n"
-                                         "      seen.append(arguments)\n"
-                                         "    except (RuntimeError, ValueError, TypeError, ZeroDivisionError): pass\n") +
-                             kind));
+    Snippet snippet(Numbered(
+        std::string("for old in kept:\n"
+                    "  if isinstance(old, dict): old = old['wsgi.early_hints']\n"
+                    "  if old == 1: continue\n"
+                    "  if isinstance(old, weakref.ref): old = old() or (lambda *a: 1 / 0)\n"
+                    "  for arguments in [(), (b'stolen',), ([],), ('500 Stolen', [])]:\n"
+                    "    try:\n"
+                    "      old(*arguments)\n"
+                    "      seen.append(arguments)\n"
+                    "    except (RuntimeError, ValueError, TypeError, ZeroDivisionError): pass\n") +
+        kind));
     WsgiServer server(snippet);
     for (int i = 0; i < 3; ++i) {
       const std::string response = server.Get();
@@ -307,32 +318,68 @@ TEST(WsgiCall, WhatAnApplicationHasKeptNeverActsOnAnotherRequest) {
   }
 }
 
-TEST(WsgiCall, HeadersThatComeAfterTheirRequestIsOverAreRefused) {
-  // The list of headers is made by code that ends the request's life before it yields.
+TEST(WsgiCall, ASecondStartResponseThatIsRefusedChangesNothing) {
   Snippet snippet(
-      "import threading\n"
-      "errors = []\n"
-      "over = threading.Event()\n"
-      "def late():\n"
-      "  over.wait(10)\n"
-      "  yield ('X-Late', '1')\n"
-      "def start(s):\n"
-      "  try: s('200 Late', late())\n"
-      "  except RuntimeError as error: errors.append(str(error))\n"
+      "import sys\n"
       "def app(e, s):\n"
-      "  if e['PATH_INFO'] == '/late':\n"
-      "    app.thread = threading.Thread(target=start, args=(s,)); app.thread.start()\n"
-      "  else:\n"
-      "    over.set(); app.thread.join()\n"
-      "  s('200 OK', [])\n"
+      "  s('200 OK', [('X-First', '1')])\n"
+      "  try: 1 / 0\n"
+      "  except ZeroDivisionError:\n"
+      "    try: s('500 Bad', [('X-Second', '1'), ('Bad\\n', '')], sys.exc_info())\n"
+      "    except ValueError: pass\n"
       "  return [b'ok']\n");
   WsgiServer server(snippet);
-  for (const char* target : {"/late", "/"}) {
-    const std::string response = server.Get(target);
-    EXPECT_EQ("200 OK", StatusOf(response));
-    EXPECT_EQ("", HeaderOf(response, "X-Late"));
+  const std::string response = server.Get();
+  EXPECT_EQ("200 OK", StatusOf(response));
+  EXPECT_EQ("1", HeaderOf(response, "X-First"));
+  EXPECT_EQ("", HeaderOf(response, "X-Second"));
+}
+
+// Memory that only one response needed must not be kept for all that follow.
+TEST(WsgiCall, CallablesOfALargeHeadAreNotUsedAgain) {
+  Snippet snippet(
+      Numbered("seen.append(id(s))\n"
+               "s('200 OK', [('X', 'x' * (100000 if e['PATH_INFO'] == '/large' else 1))])"));
+  WsgiServer server(snippet);
+  // Objects of the same size, so that a new one cannot come to be where the last one was.
+  for (const char* target : {"/", "/large", "/"}) {
+    server.Get(target);
+    snippet.Exec("kept.append([b'%07d' % i for i in range(10000)])");
   }
-  EXPECT_EQ("['start_response was used after its request was over']", snippet.Eval("errors"));
+  EXPECT_EQ("[True, False]", snippet.Eval("[a == b for a, b in zip(seen, seen[1:])]"));
+}
+
+TEST(WsgiCall, HeadersThatComeAfterTheirRequestIsOverAreRefused) {
+  for (const char* function : {"lambda headers: s('200 Late', headers)", "e['wsgi.early_hints']"}) {
+    // The list of headers is made by code that ends the request's life before it yields.
+    Snippet snippet(
+        "import threading\n"
+        "errors = []\n"
+        "over = threading.Event()\n"
+        "def late():\n"
+        "  over.wait(10)\n"
+        "  yield ('X-Late', '1')\n"
+        "def start(function):\n"
+        "  try: function(late())\n"
+        "  except RuntimeError as error: errors.append(str(error))\n"
+        "def app(e, s):\n"
+        "  if e['PATH_INFO'] == '/late':\n"
+        "    function = " +
+        std::string(function) +
+        "\n"
+        "    app.thread = threading.Thread(target=start, args=(function,)); app.thread.start()\n"
+        "  else:\n"
+        "    over.set(); app.thread.join()\n"
+        "  s('200 OK', [])\n"
+        "  return [b'ok']\n");
+    WsgiServer server(snippet);
+    for (const char* target : {"/late", "/"}) {
+      const std::string response = server.Get(target);
+      EXPECT_EQ("200 OK", StatusOf(response));
+      EXPECT_EQ("", HeaderOf(response, "X-Late"));
+    }
+    EXPECT_EQ("['start_response was used after its request was over']", snippet.Eval("errors"));
+  }
 }
 
 }  // namespace

@@ -115,6 +115,47 @@ TEST_F(WsgiEnvironTest, HasTheAddressesOfAProxyHeader) {
   Expect("[k for k in seen if 'PROXY' in k]", "[]");
 }
 
+// What is used again for the next request must be the same in every byte. The ports share their lowest
+// bits, and all texts their length.
+TEST_F(WsgiEnvironTest, NoClientGetsWhatAnotherHasSent) {
+  const std::string long_a(200, 'a');
+  const std::string long_b(200, 'b');
+  const struct {
+    std::string host, port, target, value;
+  } clients[] = {
+      {"192.0.2.1", "1000", "/one", "first"}, {"192.0.2.2", "1256", "/two", "other"},
+      {"192.0.2.2", "1000", "/one", long_a},  {"192.0.2.1", "1256", "/two", "other"},
+      {"192.0.2.1", "1000", "/one", long_b},  {"192.0.2.1", "1000", "/one", long_a},
+      {"192.0.2.2", "1256", "/two", "first"}, {"192.0.2.2", "1256", "/two", "first"},
+  };
+  WsgiServer server(snippet_);
+  server.engine_options().proxy_protocol = ProxyProtocol::kAuto;
+  server.engine_options().proxies = *IpNetworks::Parse("127.0.0.1");
+  for (const auto& [host, port, target, value] : clients) {
+    server.Serve("PROXY TCP4 " + host + " 203.0.113.1 " + port + " 443\r\nGET " + target +
+                 " HTTP/1.0\r\nCookie: " + value + "\r\nX-A: " + value + "\r\n\r\n");
+    Expect("(seen['REMOTE_ADDR'], seen['REMOTE_PORT'], seen['PATH_INFO'], seen['RAW_URI'])",
+           "('" + host + "', '" + port + "', '" + target + "', '" + target + "')");
+    Expect("seen['HTTP_COOKIE']", value);
+    Expect("seen['HTTP_X_A']", value);
+  }
+}
+
+TEST_F(WsgiEnvironTest, OnlyShortValuesAreKeptForTheNextRequest) {
+  const struct {
+    std::size_t length;
+    const char* kept;
+  } cases[] = {{100, "True"}, {200, "False"}};
+  for (const auto& [length, kept] : cases) {
+    WsgiServer server(snippet_);
+    const std::string request = "GET / HTTP/1.0\r\nX-A: " + std::string(length, 'a') + "\r\n\r\n";
+    server.Serve(request);
+    snippet_.Exec("first = seen");
+    server.Serve(request);
+    Expect("seen['HTTP_X_A'] is first['HTTP_X_A']", kept);
+  }
+}
+
 TEST_F(WsgiEnvironTest, GivesChunkedBodiesTheirLength) {
   WsgiServer server(snippet_);
   const std::string response = server.Serve(

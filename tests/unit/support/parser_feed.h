@@ -129,6 +129,9 @@ class ParserFeed {
     const RequestHead& head = parser_.head();
     CheckView(head.method);
     CheckView(head.target);
+    CheckView(head.parts.authority);
+    CheckView(head.parts.query);
+    if (head.parts.path != "/") CheckView(head.parts.path);  // a target may have none
     if (head.script_name) CheckView(*head.script_name);
     for (const HeaderField& field : head.headers) {
       CheckView(field.name);
