@@ -23,7 +23,7 @@ Nanoseconds ComputedBy(pthread_t thread) {
 Nanoseconds NextPatience(Nanoseconds base, Nanoseconds patience, std::uint64_t calls,
                          Nanoseconds computed) {
   const bool computes = computed >= patience * 3 / 4;
-  const bool short_calls = base * calls >= patience * 3 / 2;
+  const bool short_calls = base * calls >= patience;
   if (!computes || !short_calls) return base;
   return std::min(2 * patience, std::max(base, kMostPatience));
 }
@@ -97,12 +97,13 @@ bool Leadership::Watch(std::unique_lock<std::mutex>& lock) {
     const Nanoseconds computed = ComputedBy(leader);
     if (!hurried()) watch_.wait_for(lock, patience, hurried);
     if (ended_) break;  // else no thread has ended either
-    if (word_.compare_exchange_strong(seen, seen & ~kAway, std::memory_order_acq_rel,
+    std::uint64_t now = seen;
+    if (word_.compare_exchange_strong(now, seen & ~kAway, std::memory_order_acq_rel,
                                       std::memory_order_relaxed)) {
       return true;
     }
-    const std::uint64_t calls = (word_.load(std::memory_order_relaxed) - seen) / 2;
-    patience = NextPatience(patience_, patience, calls, ComputedBy(leader) - computed);
+    patience = NextPatience(patience_, patience, ((now | kAway) - seen) / 2,
+                            ComputedBy(leader) - computed);
   }
   return false;
 }

@@ -1,4 +1,5 @@
-"""What the benchmarks serve, one path for each kind of answer; /sleep?SECONDS sleeps before it."""
+"""What the benchmarks serve, one path for each kind of answer; /sleep?SECONDS sleeps before it, and
+/turn?SECONDS does so from half a second after its first request on."""
 
 import os
 import time
@@ -24,6 +25,17 @@ def sleep(environ, start_response):
     return hello(environ, start_response)
 
 
+def turn(environ, start_response):
+    if time.monotonic() < TURN.setdefault("at", time.monotonic() + TURN_S):
+        return hello(environ, start_response)
+    TURN["slept"] = TURN.get("slept", 0) + 1
+    return sleep(environ, start_response)
+
+
+def slept(environ, start_response):
+    return body(environ, start_response, str(TURN["slept"]).encode())
+
+
 def medium(environ, start_response):
     return body(environ, start_response, MEDIUM)
 
@@ -46,7 +58,10 @@ def file(environ, start_response):
 
 
 HELLO_HEADERS = [TEXT, ("Content-Length", str(len(BODY)))]
-VIEWS = {"/sleep": sleep, "/medium": medium, "/large": large, "/upload": upload, "/file": file}
+TURN_S = 0.5
+TURN: dict[str, float] = {}
+VIEWS = {"/sleep": sleep, "/turn": turn, "/slept": slept, "/medium": medium, "/large": large,
+         "/upload": upload, "/file": file}
 
 
 def app(environ, start_response):

@@ -46,7 +46,6 @@ class Bench:
         """For what is about processes, not about requests: all."""
         return {self.cpu, self.load_cpu}
 
-
     def warm(self, server: GunidProcess) -> None:
         """Requests before those that are measured."""
         if self.plan.warm_s:

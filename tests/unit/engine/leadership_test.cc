@@ -60,12 +60,13 @@ TEST(NextPatience, GrowsWhileTheLeaderComputesInShortCalls) {
       {"very short calls", 500, 500, 50, 490, 1000},
       {"the same later", 500, 1000, 100, 980, 2000},
       {"at the most", 500, 2000, 200, 1900, 2000},
-      {"calls of a third of the base", 500, 2000, 6, 1900, 2000},
-      {"calls of nearly the base", 500, 2000, 5, 1900, 500},
+      {"calls of the base", 500, 2000, 4, 1900, 2000},
+      {"calls longer than the base", 500, 2000, 3, 1900, 500},
       {"calls of a millisecond, none of which was found twice", 500, 2000, 2, 2000, 500},
       {"short calls that wait", 500, 2000, 20, 1000, 500},
       {"some that wait among short ones", 500, 1000, 20, 700, 500},
-      {"one call after another, the first look", 500, 500, 1, 500, 500},
+      {"one call after another, the first look", 500, 500, 1, 500, 1000},
+      {"one call only", 500, 500, 0, 500, 500},
       {"a base above the most", 10'000, 10'000, 1000, 10'000, 10'000},
   };
   for (const auto& test : cases) {
