@@ -1,8 +1,12 @@
 """gunid-worker runs in the python program that is installed (server/python/start_in_python.c)."""
 
+import errno
 import os
 import re
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,10 +19,12 @@ APPLICATION = """
 import os, subprocess
 def app(environ, start_response):
     child = subprocess.run(["printenv", "LD_PRELOAD"], stdout=subprocess.PIPE, text=True)
+    with open("/proc/self/environ") as own:
+        started_with = [name for name in own.read().split("\\0") if name.startswith("LD_")]
     files = sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")
                    if os.path.exists(f"/proc/self/fd/{fd}"))
     start_response("200 OK", [])
-    return [repr((os.environ.get("LD_PRELOAD"), child.stdout, files)).encode()]
+    return [repr((os.environ.get("LD_PRELOAD"), child.stdout, started_with, files)).encode()]
 """
 
 
@@ -38,7 +44,7 @@ def test_workers_and_zygote_run_in_the_python_program(gunid):
     others = {process for process in server.processes() if process.pid != server.pid}
     assert len(others) == 2
     for process in others:
-        assert process.exe == Process(os.getpid()).exe.parent / python_program()
+        assert process.exe == Path(python_program())
         assert not [path for path in process.mapped_files if path.name.startswith("libpython")]
         assert process.read("comm") == b"gunid-worker\n"
         assert process.read("cmdline") == f"{GUNID_WORKER.resolve()}\0--zygote\0".encode()
@@ -46,20 +52,22 @@ def test_workers_and_zygote_run_in_the_python_program(gunid):
 
 def test_the_application_sees_nothing_of_it(gunid, site):
     server = gunid("site_app:app", cwd=site)
-    preloaded, childs, files = eval(server.get().text)
+    preloaded, childs, started_with, files = eval(server.get().text)
     assert preloaded is None
     assert childs == ""
+    assert started_with == []
     assert str(GUNID_WORKER.resolve()) not in files
 
 
-@pytest.mark.parametrize("libraries", ["libz.so.1", "libz.so.1:libm.so.6"])
+@pytest.mark.parametrize("libraries", ["libbz2.so.1.0", "libbz2.so.1.0:libm.so.6"])
 def test_libraries_that_the_operator_preloads_stay(gunid, site, libraries):
     server = gunid("site_app:app", cwd=site, env=environment(LD_PRELOAD=libraries))
-    preloaded, childs, _ = eval(server.get().text)
+    preloaded, childs, started_with, _ = eval(server.get().text)
     assert preloaded == libraries
     assert childs == f"{libraries}\n"
+    assert started_with == [f"LD_PRELOAD={libraries}"]
     worker = Process(next(iter(server.worker_pids())))
-    assert [path for path in worker.mapped_files if path.name.startswith("libz.so")]
+    assert [path for path in worker.mapped_files if path.name.startswith("libbz2.so")]
 
 
 def test_run_by_hand_it_says_what_it_is():
@@ -73,6 +81,11 @@ def test_it_shows_no_symbols_to_extension_modules():
     result = run("nm", "--dynamic", "--defined-only", GUNID_WORKER)
     assert result.returncode == 0, result.stderr
     assert re.findall(r" (\S+)$", result.stdout, re.M) == ["__libc_start_main"]
+
+
+def test_few_open_files_are_enough():
+    result = run("sh", "-c", f"ulimit -n 64; exec {GUNID_WORKER}")
+    assert result.stderr == "gunid-worker: is started by gunid; run gunid instead\n"
 
 
 def changed_programs(directory, old: bytes, new: bytes):
@@ -96,8 +109,8 @@ def test_a_python_that_is_not_there(tmp_path):
     missing = path[:-1] + b"x"
     result = start(changed_programs(tmp_path, path, missing), tmp_path)
     assert result.returncode == 3
-    assert (f"gunid-worker: cannot run {missing.decode()}, the Python that gunid was built for\n"
-            in result.stderr)
+    assert (f"gunid-worker: cannot run {missing.decode()}, the Python that gunid was built for "
+            f"(error {errno.ENOENT})\n" in result.stderr)
     assert "exited with code 126" in result.stderr
 
 
@@ -108,3 +121,40 @@ def test_a_python_of_another_version(tmp_path):
     assert result.returncode == 3
     assert re.search(rf"gunid-worker: {python_program()} is Python {own.decode()}\d+.*, and gunid was "
                      rf"built for", result.stderr)
+
+
+@pytest.fixture
+def python_with_capabilities():
+    """A copy of the program, at a path as long."""
+    copy = Path("/tmp") / ("python" * len(python_program()))[:len(python_program()) - len("/tmp/")]
+    shutil.copy(python_program(), copy)
+    subprocess.run(["setcap", "cap_net_bind_service=+ep", copy], check=True)
+    yield copy
+    copy.unlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setcap") is None, reason="needs root and setcap")
+def test_a_python_with_file_capabilities(tmp_path, python_with_capabilities):
+    changed_programs(tmp_path, python_program().encode(), str(python_with_capabilities).encode())
+    for directory in (tmp_path, *tmp_path.parents[:2]):
+        directory.chmod(0o755)
+    result = run(tmp_path / "gunid-worker", "--zygote", preexec_fn=lambda: os.setuid(65534))
+    assert result.returncode == 126
+    assert result.stderr == (
+        f"gunid-worker: {python_with_capabilities} has file capabilities, so that it cannot run gunid: "
+        "take them away (setcap -r), or build gunid with -DGUNID_HOSTED=OFF\n")
+    as_root = run(tmp_path / "gunid-worker")
+    assert as_root.stderr == "gunid-worker: is started by gunid; run gunid instead\n"
+
+
+def test_a_worker_program_that_cannot_be_read(tmp_path):
+    changed_programs(tmp_path, b"", b"")
+    (tmp_path / "gunid-worker").chmod(0o711)
+    for directory in (tmp_path, *tmp_path.parents[:2]):
+        directory.chmod(0o755)
+    if os.geteuid() != 0:
+        pytest.skip("needs another user")
+    result = run(tmp_path / "gunid-worker", preexec_fn=lambda: os.setuid(65534))
+    assert result.returncode == 126
+    assert result.stderr == ("gunid-worker: cannot open /proc/self/exe: gunid-worker must be readable, and "
+                             f"/proc mounted (error {errno.EACCES})\n")

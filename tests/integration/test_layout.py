@@ -1,11 +1,12 @@
 """Build and layout: what is built, from what, and that it runs where it is installed."""
 
 import json
+import platform
 import re
 
 import pytest
 
-from programs import BUILD, GUNICTL, GUNID, GUNID_WORKER, ROOT, hosted, run
+from programs import BUILD, GUNICTL, GUNID, GUNID_WORKER, ROOT, hosted, run, sanitized
 
 PROGRAMS = [GUNID, GUNID_WORKER, GUNICTL]
 
@@ -21,6 +22,11 @@ def test_only_the_worker_program_has_to_do_with_python():
     assert "libpython" not in libraries(GUNICTL)
     if not hosted():
         assert "libpython" in libraries(GUNID_WORKER)
+
+
+@pytest.mark.skipif(sanitized() or platform.machine() != "x86_64", reason="linked there")
+def test_the_worker_runs_in_the_installed_python_unless_it_is_built_otherwise():
+    assert hosted()
 
 
 @pytest.mark.parametrize("name", ["CMakeLists.txt", "server", "ctl", "include/gunid", "tests",
