@@ -78,6 +78,10 @@ void Acceptor::Watch() {
 }
 
 void Acceptor::OnEvents(std::uint32_t /*events*/) {
+  TakeWaiting();
+}
+
+void Acceptor::TakeWaiting() {
   const int most = 1 + engine_.extra_places();
   for (int i = 0; i < most && engine_.may_accept() && Look(); ++i) {
   }

@@ -24,6 +24,8 @@ class Acceptor : public EventHandler {
   void SetActive(bool active);
   // Takes one, if there is one: another worker may have been told of it, and not have taken it.
   bool Look();
+  // Takes as many as the engine has places for: one, and its extra_places().
+  void TakeWaiting();
   // The supervisor has shut the socket down: nothing comes any more.
   [[nodiscard]] bool ended() const { return ended_; }
   // What is queued at a stop of the server is for the next one.

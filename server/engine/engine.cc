@@ -91,6 +91,20 @@ void Engine::End() {
   if (in_flight_ > 0) events_.cut_short();
 }
 
+void Engine::AllotExtraPlaces(int crowded) {
+  const bool free_thread = in_flight_ < capacity_ && executor_.may_start();
+  extra_places_ = free_thread ? crowded : 0;
+  if (free_thread || crowded == 0) return;
+  late_places_ += crowded;
+  if (late_look_ != 0) return;
+  late_look_ = loop_.RunAfter(FromSeconds(options_.late_look_s), [this] {
+    late_look_ = 0;
+    extra_places_ = std::exchange(late_places_, 0);
+    for (const auto& acceptor : acceptors_) acceptor->TakeWaiting();
+    extra_places_ = 0;
+  });
+}
+
 Exchange* Engine::Turn(WaitObserver* observer) {
   if (calls_in_turn_ >= kMostCallsPerTurn) RunTurn(Nanoseconds(0), nullptr);
   if (Exchange* next = NextExchange()) return next;
@@ -132,9 +146,7 @@ void Engine::PrepareTurn() {
   FlushLog();
   Heartbeat();
   calls_in_turn_ = 0;
-  // Not where others than this thread keep all places: then there may be no end to the wait.
-  const int crowded = std::exchange(crowded_calls_, 0);
-  extra_places_ = in_flight_ < capacity_ && executor_.may_start() ? crowded : 0;
+  AllotExtraPlaces(std::exchange(crowded_calls_, 0));
   if (draining_ && !drain_begun_) BeginDrain();
   free_.insert(free_.end(), closed_.begin(), closed_.end());
   closed_.clear();

@@ -50,6 +50,7 @@ struct EngineOptions {
   ProxyProtocol proxy_protocol = ProxyProtocol::kOff;
   IpNetworks proxies;          // peers that may send a PROXY header (proxy_allow_ips)
   int max_connections = 1000;  // worker_connections
+  double late_look_s = 0.005;  // until a full worker takes connections that no other one has taken
   double keepalive_s = 2;      // idle between requests; 0: connections are not kept
   double head_s = 30;          // for a whole request head; then 408
   double body_s = 30;          // in which kLeastRate must be reached; else 408
@@ -183,6 +184,7 @@ class Engine {
   void RunTurn(Nanoseconds limit, WaitObserver* observer);
   Exchange* NextExchange();
   void PrepareTurn();
+  void AllotExtraPlaces(int crowded);
   void LookAgain();
   void BeginDrain();
   void TakeWhatWasAnnounced();
@@ -233,7 +235,11 @@ class Engine {
   // Connections that may be accepted in this turn although all places are taken by requests that wait: as
   // many as had to wait in the last one. Without them those that come would wait until the connections that are kept
   // are idle at the same time.
+  // Where long calls keep all threads the turn has no end that is near: there they are for what still waits
+  // after `late_look_s`, so that other workers had it offered before.
   int extra_places_ = 0;
+  int late_places_ = 0;
+  EventLoop::TimerId late_look_ = 0;
   int expected_ = 0;  // accepted in this moment (kExpectationTime), and their requests not complete
   int unexpected_ = 0;  // the next connections that are not waited for
   std::uint64_t moment_ = 0;

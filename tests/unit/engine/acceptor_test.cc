@@ -122,40 +122,62 @@ TEST_F(AcceptorTest, KeptConnectionsThatAreBusyDoNotKeepNewOnesOut) {
   EXPECT_GT(accepted[1], kKept + 2U);
 }
 
-// They would wait for its long calls, though other workers may be idle.
-TEST_F(AcceptorTest, LeavesConnectionsToOtherWorkersWhenTheCrowdHasTakenAllPlacesForLong) {
-  options_.keepalive_s = 60;
-  Gate first;
-  Gate second;
-  Start<ThreadedFake>(
-      [&](Exchange& exchange) {
-        if (exchange.request().target == "/first") first.Arrive();
-        if (exchange.request().target == "/second") second.Arrive();
-        Echo(exchange);
-      },
-      1);
-  std::vector<std::unique_ptr<Client>> kept;
-  for (int i = 0; i < 4; ++i) {
-    kept.push_back(std::make_unique<Client>(port_));
-    kept.back()->Send(Get("/"));
-    ASSERT_TRUE(kept.back()->ReadResponse());
+// Kept connections whose calls have begun while more waited, the last of them in a long one, and a fresh
+// connection that waits.
+class CrowdedAcceptorTest : public AcceptorTest {
+ protected:
+  void Crowd(double late_look_s) {
+    options_.keepalive_s = 60;
+    options_.late_look_s = late_look_s;
+    Start<ThreadedFake>(
+        [this](Exchange& exchange) {
+          if (exchange.request().target == "/first") first_.Arrive();
+          if (exchange.request().target == "/last") last_.Arrive();
+          Echo(exchange);
+        },
+        1);
+    for (int i = 0; i < kKept; ++i) {
+      kept_.push_back(std::make_unique<Client>(port_));
+      kept_.back()->Send(Get("/"));
+      ASSERT_TRUE(kept_.back()->ReadResponse());
+    }
+    kept_[0]->Send(Get("/first"));
+    ASSERT_TRUE(first_.WaitForArrivals(1));
+    for (int i = 1; i < kKept; ++i) {
+      kept_[i]->Send(Get(i < kKept - 1 ? "/" : "/last"));
+      WaitForTurn();
+    }
+    fresh_ = std::make_unique<Client>(port_);
+    fresh_->Send(Get("/fresh"));
+    first_.Open();
+    ASSERT_TRUE(last_.WaitForArrivals(1));
   }
-  kept[0]->Send(Get("/first"));
-  ASSERT_TRUE(first.WaitForArrivals(1));
-  kept[1]->Send(Get("/"));
+
+  static constexpr int kKept = 4;
+  Gate first_;
+  Gate last_;
+  std::vector<std::unique_ptr<Client>> kept_;
+  std::unique_ptr<Client> fresh_;
+};
+
+TEST_F(CrowdedAcceptorTest, LeavesConnectionsToOtherWorkersWhereAllPlacesAreTakenForLong) {
+  Crowd(3600);
   WaitForTurn();
-  kept[2]->Send(Get("/"));
-  WaitForTurn();
-  kept[3]->Send(Get("/second"));
-  WaitForTurn();
-  first.Open();  // now the others are called in a row, each while more wait
-  ASSERT_TRUE(second.WaitForArrivals(1));
-  Client fresh(port_);
-  fresh.Send(Get("/fresh"));
-  WaitForTurn();
-  EXPECT_EQ(scoreboard_->Counters(0).connections, 4U);
-  second.Open();
-  EXPECT_EQ(fresh.ReadResponse()->body, "GET /fresh ");
+  EXPECT_EQ(scoreboard_->Counters(0).connections, kKept);
+  last_.Open();
+  EXPECT_EQ(fresh_->ReadResponse()->body, "GET /fresh ");
+  Drain();
+  Join();
+}
+
+// Else they would wait as long as there are requests of kept connections.
+TEST_F(CrowdedAcceptorTest, TakesConnectionsThatNoOtherWorkerHasTaken) {
+  Crowd(0.001);
+  while (scoreboard_->Counters(0).connections == kKept) WaitForTurn();
+  last_.Open();
+  EXPECT_EQ(fresh_->ReadResponse()->body, "GET /fresh ");
+  Drain();
+  Join();
 }
 
 TEST_F(AcceptorTest, TriesAgainAfterAFailureWithoutABusyLoop) {
