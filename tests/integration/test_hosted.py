@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,14 @@ def test_a_python_of_another_version(tmp_path):
 
 
 @pytest.fixture
+def open_directory():
+    """Other users may go there, unlike tmp_path."""
+    with tempfile.TemporaryDirectory(prefix="gunid-test-") as directory:
+        os.chmod(directory, 0o755)
+        yield Path(directory)
+
+
+@pytest.fixture
 def python_with_capabilities():
     """A copy of the program, at a path as long."""
     copy = Path("/tmp") / ("python" * len(python_program()))[:len(python_program()) - len("/tmp/")]
@@ -134,27 +143,22 @@ def python_with_capabilities():
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setcap") is None, reason="needs root and setcap")
-def test_a_python_with_file_capabilities(tmp_path, python_with_capabilities):
-    changed_programs(tmp_path, python_program().encode(), str(python_with_capabilities).encode())
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
-    result = run(tmp_path / "gunid-worker", "--zygote", preexec_fn=lambda: os.setuid(65534))
+def test_a_python_with_file_capabilities(open_directory, python_with_capabilities):
+    changed_programs(open_directory, python_program().encode(), str(python_with_capabilities).encode())
+    result = run(open_directory / "gunid-worker", "--zygote", preexec_fn=lambda: os.setuid(65534))
     assert result.returncode == 126
     assert result.stderr == (
         f"gunid-worker: {python_with_capabilities} has file capabilities, so that it cannot run gunid: "
         "take them away (setcap -r), or build gunid with -DGUNID_HOSTED=OFF\n")
-    as_root = run(tmp_path / "gunid-worker")
+    as_root = run(open_directory / "gunid-worker")
     assert as_root.stderr == "gunid-worker: is started by gunid; run gunid instead\n"
 
 
-def test_a_worker_program_that_cannot_be_read(tmp_path):
-    changed_programs(tmp_path, b"", b"")
-    (tmp_path / "gunid-worker").chmod(0o711)
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
-    if os.geteuid() != 0:
-        pytest.skip("needs another user")
-    result = run(tmp_path / "gunid-worker", preexec_fn=lambda: os.setuid(65534))
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_a_worker_program_that_cannot_be_read(open_directory):
+    changed_programs(open_directory, b"", b"")
+    (open_directory / "gunid-worker").chmod(0o711)
+    result = run(open_directory / "gunid-worker", preexec_fn=lambda: os.setuid(65534))
     assert result.returncode == 126
     assert result.stderr == ("gunid-worker: cannot open /proc/self/exe: gunid-worker must be readable, and "
                              f"/proc mounted (error {errno.EACCES})\n")
