@@ -18,6 +18,17 @@ double CpuSeconds() {
          static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
+// Connections that have had an answer and are kept; fewer if one was not answered.
+std::vector<std::unique_ptr<Client>> KeptClients(int port, int count) {
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < count; ++i) {
+    auto client = std::make_unique<Client>(port);
+    client->Send(Get("/"));
+    if (client->ReadResponse()) clients.push_back(std::move(client));
+  }
+  return clients;
+}
+
 TEST_F(AcceptorTest, TellsTheAddressesOfBothEnds) {
   std::string peer;
   int listener_port = 0;
@@ -100,12 +111,8 @@ TEST_F(AcceptorTest, KeptConnectionsThatAreBusyDoNotKeepNewOnesOut) {
     Echo(exchange);
   });
   constexpr int kKept = 4;
-  std::vector<std::unique_ptr<Client>> clients;
-  for (int i = 0; i < kKept; ++i) {
-    clients.push_back(std::make_unique<Client>(port_));
-    clients.back()->Send(Get("/"));
-    ASSERT_TRUE(clients.back()->ReadResponse());
-  }
+  std::vector<std::unique_ptr<Client>> clients = KeptClients(port_, kKept);
+  ASSERT_EQ(clients.size(), kKept);
   clients[0]->Send(Get("/gate"));
   ASSERT_TRUE(gate.WaitForArrivals(1));
   for (int i = 1; i < kKept; ++i) clients[i]->Send(Get("/"));
@@ -136,11 +143,8 @@ class CrowdedAcceptorTest : public AcceptorTest {
           Echo(exchange);
         },
         1);
-    for (int i = 0; i < kKept; ++i) {
-      kept_.push_back(std::make_unique<Client>(port_));
-      kept_.back()->Send(Get("/"));
-      ASSERT_TRUE(kept_.back()->ReadResponse());
-    }
+    kept_ = KeptClients(port_, kKept);
+    ASSERT_EQ(kept_.size(), kKept);
     kept_[0]->Send(Get("/first"));
     ASSERT_TRUE(first_.WaitForArrivals(1));
     for (int i = 1; i < kKept; ++i) {
